@@ -1,0 +1,82 @@
+//! What is answered about a patient, before it is put into words: codes and numbers only, so that one
+//! stored answer can be shown in any language.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Rarity, Severity};
+
+/// A complete answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The most probable severity.
+    pub severity: Severity,
+    /// One per severity, in the study's order; they sum to 1.
+    pub probabilities: Vec<f64>,
+    /// `None` for people without disease.
+    pub rarity: Option<Rarity>,
+    pub probability_orphan: f64,
+    /// The patient is reported as suspected orphan from this probability on.
+    pub threshold: f64,
+    /// Closest orphan diseases, most probable first.
+    pub nearest: Vec<Nearest>,
+    pub explanation: Explanation,
+    pub warnings: Vec<Warning>,
+}
+
+/// One orphan disease that resembles the patient.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Nearest {
+    pub disease_code: String,
+    pub name: String,
+    pub probability: f64,
+}
+
+/// Which probability an explanation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Explained {
+    Severity(Severity),
+    Orphan,
+}
+
+/// Shapley values of one displayed probability: `base_value` plus all contributions equals it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    pub of: Explained,
+    /// Mean of the explained probability over the training cohort.
+    pub base_value: f64,
+    /// One per feature, largest magnitude first.
+    pub contributions: Vec<Contribution>,
+}
+
+/// The share of one feature.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Contribution {
+    /// Index into the study's features.
+    pub feature: usize,
+    /// In probability, -1..=1.
+    pub value: f64,
+}
+
+/// What a doctor should know before relying on an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// An orphan disease is suspected.
+    OrphanSuspected,
+    /// The two most probable severities are close.
+    CloseClasses,
+    /// Few or no patients like this one were in the training cohort.
+    UnusualPatient,
+    /// The features cannot reach the study's targets, whatever the model.
+    InputsInsufficient,
+    /// The model did not pass its gates.
+    GatesFailed,
+}
+
+/// Which model answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelRef {
+    pub version: String,
+    pub dataset_version: u64,
+}

@@ -1,0 +1,443 @@
+//! TOML -> [`Study`]. The raw form mirrors the file; everything a later stage relies on is checked here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::{
+    Accepts, Alarm, Boosting, Category, Choice, Feature, Gate, Input, Kind, NumberWords, Predictor,
+    RarityLabels, Scaling, SeverityClass, Split, Study, StudyError, Targets,
+};
+use crate::{Domain, Text};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStudy {
+    name: String,
+    title: Text,
+    feature: Vec<RawFeature>,
+    severity: Vec<SeverityClass>,
+    rarity: RarityLabels,
+    split: Split,
+    scaling: Scaling,
+    boosting: Boosting,
+    alarm: Alarm,
+    predictor: Predictor,
+    targets: Targets,
+    #[serde(default)]
+    gate: Vec<Gate>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFeature {
+    name: String,
+    kind: RawKind,
+    column: Option<String>,
+    label: Text,
+    input: Option<String>,
+    unit: Option<Unit>,
+    hint: Option<Text>,
+    loinc: Option<String>,
+    min: Option<i32>,
+    max: Option<i32>,
+    usual: Option<(i32, i32)>,
+    #[serde(default)]
+    words: Vec<NumberWords>,
+    #[serde(default)]
+    codes: Vec<RawChoice>,
+    #[serde(default)]
+    inputs: Vec<RawInput>,
+    #[serde(default)]
+    categories: Vec<RawCategory>,
+    #[serde(default)]
+    descending: bool,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum RawKind {
+    Number,
+    Code,
+    Category,
+}
+
+/// A unit that is the same everywhere may be one string.
+#[derive(Deserialize, Clone)]
+#[serde(untagged)]
+enum Unit {
+    One(String),
+    Each(Text),
+}
+
+impl From<Unit> for Text {
+    fn from(unit: Unit) -> Text {
+        match unit {
+            Unit::One(unit) => Text::new(unit.clone(), unit),
+            Unit::Each(text) => text,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawChoice {
+    code: String,
+    label: Text,
+    words: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawInput {
+    name: String,
+    label: Text,
+    unit: Unit,
+    hint: Option<Text>,
+    min: i32,
+    max: i32,
+    usual: Option<(i32, i32)>,
+    loinc: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCategory {
+    code: String,
+    label: Text,
+    words: Option<Text>,
+    #[serde(default)]
+    at_least: BTreeMap<String, i32>,
+}
+
+/// Columns that a case file has besides the inputs; an input may not take their names.
+const CASE_COLUMNS: [&str; 8] =
+    ["case_id", "patient_id", "source", "recorded_at", "severity", "rarity", "disease_code", "confirmed_at"];
+
+fn invalid(place: impl Into<String>, problem: impl Into<String>) -> StudyError {
+    StudyError::Invalid { place: place.into(), problem: problem.into() }
+}
+
+pub(super) fn study(source: &str) -> Result<Study, StudyError> {
+    let raw: RawStudy = toml::from_str(source).map_err(|error| StudyError::Syntax(error.to_string()))?;
+    let mut inputs = Vec::new();
+    let mut features = Vec::new();
+    for raw in raw.feature {
+        features.push(feature(raw, features.len(), &mut inputs)?);
+    }
+    if features.is_empty() {
+        return Err(invalid("[[feature]]", "at least one feature is needed"));
+    }
+    check_names(&inputs, &features)?;
+    check_outcome(&raw.severity)?;
+    check_plan(&raw.split, &raw.scaling, &raw.boosting, &raw.alarm, &raw.predictor, &raw.gate)?;
+    let domain = Domain::new(features.iter().map(Feature::dim).collect());
+    Ok(Study {
+        name: raw.name,
+        title: raw.title,
+        inputs,
+        features,
+        severities: raw.severity,
+        rarity: raw.rarity,
+        split: raw.split,
+        scaling: raw.scaling,
+        boosting: raw.boosting,
+        alarm: raw.alarm,
+        predictor: raw.predictor,
+        targets: raw.targets,
+        gates: raw.gate,
+        domain,
+        source: source.to_owned(),
+    })
+}
+
+fn feature(raw: RawFeature, index: usize, inputs: &mut Vec<Input>) -> Result<Feature, StudyError> {
+    let place = format!("feature `{}`", raw.name);
+    let column = raw.column.clone().unwrap_or_else(|| raw.name.clone());
+    let first = inputs.len();
+    let kind = match raw.kind {
+        RawKind::Number => number(&raw, index, &place, inputs)?,
+        RawKind::Code => code(&raw, index, &column, &place, inputs)?,
+        RawKind::Category => category(&raw, index, &column, &place, inputs)?,
+    };
+    Ok(Feature {
+        name: raw.name,
+        column,
+        label: raw.label,
+        inputs: first..inputs.len(),
+        kind,
+        descending: raw.descending,
+    })
+}
+
+fn number(raw: &RawFeature, index: usize, place: &str, inputs: &mut Vec<Input>) -> Result<Kind, StudyError> {
+    only(
+        place,
+        "number",
+        &[
+            ("codes", raw.codes.is_empty()),
+            ("inputs", raw.inputs.is_empty()),
+            ("categories", raw.categories.is_empty()),
+        ],
+    )?;
+    let (Some(min), Some(max)) = (raw.min, raw.max) else {
+        return Err(invalid(place, "a number needs `min` and `max`"));
+    };
+    check_range(place, min, max, raw.usual)?;
+    if raw.words.windows(2).any(|pair| pair[0].up_to >= pair[1].up_to) {
+        return Err(invalid(place, "`words` must have rising `up_to`"));
+    }
+    inputs.push(Input {
+        name: raw.input.clone().unwrap_or_else(|| raw.name.clone()),
+        label: raw.label.clone(),
+        unit: raw.unit.clone().map_or_else(|| Text::new("", ""), Text::from),
+        hint: raw.hint.clone(),
+        loinc: raw.loinc.clone(),
+        accepts: Accepts::Number { min, max, usual: raw.usual },
+        feature: index,
+    });
+    Ok(Kind::Number { min, max, words: raw.words.clone() })
+}
+
+fn code(
+    raw: &RawFeature,
+    index: usize,
+    column: &str,
+    place: &str,
+    inputs: &mut Vec<Input>,
+) -> Result<Kind, StudyError> {
+    only(
+        place,
+        "code",
+        &[
+            ("min", raw.min.is_none()),
+            ("max", raw.max.is_none()),
+            ("inputs", raw.inputs.is_empty()),
+            ("categories", raw.categories.is_empty()),
+        ],
+    )?;
+    if raw.codes.len() < 2 {
+        return Err(invalid(place, "a code needs at least two entries in `codes`"));
+    }
+    inputs.push(Input {
+        name: raw.input.clone().unwrap_or_else(|| raw.name.clone()),
+        label: raw.label.clone(),
+        unit: Text::new("", ""),
+        hint: raw.hint.clone(),
+        loinc: raw.loinc.clone(),
+        accepts: Accepts::Code(raw.codes.iter().map(|choice| choice.code.clone()).collect()),
+        feature: index,
+    });
+    let choices = raw.codes.iter().map(|raw| choice(column, &raw.code, &raw.label, raw.words.as_ref()));
+    Ok(Kind::Code(choices.collect()))
+}
+
+fn category(
+    raw: &RawFeature,
+    index: usize,
+    column: &str,
+    place: &str,
+    inputs: &mut Vec<Input>,
+) -> Result<Kind, StudyError> {
+    only(
+        place,
+        "category",
+        &[("codes", raw.codes.is_empty()), ("min", raw.min.is_none()), ("max", raw.max.is_none())],
+    )?;
+    if raw.inputs.is_empty() || raw.categories.len() < 2 {
+        return Err(invalid(place, "a category needs `inputs` and at least two `categories`"));
+    }
+    for input in &raw.inputs {
+        check_range(&format!("{place}, input `{}`", input.name), input.min, input.max, input.usual)?;
+        inputs.push(Input {
+            name: input.name.clone(),
+            label: input.label.clone(),
+            unit: input.unit.clone().into(),
+            hint: input.hint.clone(),
+            loinc: input.loinc.clone(),
+            accepts: Accepts::Number { min: input.min, max: input.max, usual: input.usual },
+            feature: index,
+        });
+    }
+    let mut categories = Vec::new();
+    for (position, one) in raw.categories.iter().enumerate() {
+        let mut at_least = Vec::new();
+        for (name, &limit) in &one.at_least {
+            let input = raw.inputs.iter().position(|input| &input.name == name).ok_or_else(|| {
+                invalid(
+                    place,
+                    format!("category `{}` has a rule on `{name}`, which is not one of its inputs", one.code),
+                )
+            })?;
+            at_least.push((input, limit));
+        }
+        if at_least.is_empty() != (position == 0) {
+            return Err(invalid(
+                place,
+                "the first category takes what no rule matches; every other one needs `at_least`",
+            ));
+        }
+        categories
+            .push(Category { choice: choice(column, &one.code, &one.label, one.words.as_ref()), at_least });
+    }
+    Ok(Kind::Category(categories))
+}
+
+fn choice(column: &str, code: &str, label: &Text, words: Option<&Text>) -> Choice {
+    Choice {
+        code: code.to_owned(),
+        column: format!("{column}_{}", code.to_lowercase()),
+        label: label.clone(),
+        words: words.cloned(),
+    }
+}
+
+fn only(place: &str, kind: &str, absent: &[(&str, bool)]) -> Result<(), StudyError> {
+    match absent.iter().find(|(_, absent)| !absent) {
+        Some((key, _)) => Err(invalid(place, format!("`{key}` does not belong to kind `{kind}`"))),
+        None => Ok(()),
+    }
+}
+
+fn check_range(place: &str, min: i32, max: i32, usual: Option<(i32, i32)>) -> Result<(), StudyError> {
+    if min >= max || i64::from(max) - i64::from(min) > 1_000_000 {
+        return Err(invalid(place, "`min` must be less than `max`, at most 1,000,000 apart"));
+    }
+    match usual {
+        Some((low, high)) if low < min || high > max || low >= high => {
+            Err(invalid(place, "`usual` must lie inside `min` and `max`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Names become columns, JSON fields and file headers: plain, and used once.
+fn check_names(inputs: &[Input], features: &[Feature]) -> Result<(), StudyError> {
+    let plain = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    let mut seen: BTreeSet<&str> = CASE_COLUMNS.into();
+    for input in inputs {
+        if !plain(&input.name) || !seen.insert(&input.name) {
+            return Err(invalid(
+                format!("input `{}`", input.name),
+                "names are lower-case letters, digits and `_`, used once and not by a case's own columns",
+            ));
+        }
+    }
+    let mut columns = BTreeSet::new();
+    for feature in features {
+        let mut own = vec![feature.column.clone()];
+        own.extend(feature.choices().iter().map(|choice| choice.column.clone()));
+        for column in own {
+            if !columns.insert(column.clone()) {
+                return Err(invalid(
+                    format!("feature `{}`", feature.name),
+                    format!("`{column}` is used twice"),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_outcome(severities: &[SeverityClass]) -> Result<(), StudyError> {
+    let codes: BTreeSet<&str> = severities.iter().map(|class| class.code.as_str()).collect();
+    if severities.len() < 2 || severities.len() > 16 || codes.len() != severities.len() {
+        return Err(invalid("[[severity]]", "2 to 16 severities with different codes are needed"));
+    }
+    Ok(())
+}
+
+fn check_plan(
+    split: &Split,
+    scaling: &Scaling,
+    boosting: &Boosting,
+    alarm: &Alarm,
+    predictor: &Predictor,
+    gates: &[Gate],
+) -> Result<(), StudyError> {
+    let shares = [split.train, split.validation, split.test];
+    if shares.iter().any(|share| *share == 0 || share % 5 != 0)
+        || shares.iter().map(|&s| u32::from(s)).sum::<u32>() != 100
+    {
+        return Err(invalid(
+            "[split]",
+            "train, validation and test are multiples of 5 above 0 that add up to 100",
+        ));
+    }
+    let share = |value: f64| value > 0.0 && value <= 1.0;
+    let open = |value: f64| value > 0.0 && value < 1.0;
+    if !open(scaling.normality_alpha) {
+        return Err(invalid("[scaling]", "normality_alpha lies between 0 and 1"));
+    }
+    if !(2..=20).contains(&boosting.folds)
+        || !(1..=10_000).contains(&boosting.rounds)
+        || boosting.early_stopping == 0
+        || !(1..=12).contains(&boosting.depth)
+        || ![boosting.eta, boosting.subsample, boosting.columns].into_iter().all(share)
+        || !(boosting.min_child_weight >= 0.0 && boosting.lambda >= 0.0)
+    {
+        return Err(invalid(
+            "[boosting]",
+            "folds 2-20, rounds 1-10000, early_stopping from 1, depth 1-12, eta, subsample and columns above 0 up to 1, the rest not negative",
+        ));
+    }
+    if ![alarm.recall, alarm.aim, alarm.confidence].into_iter().all(open) || alarm.aim < alarm.recall {
+        return Err(invalid(
+            "[alarm]",
+            "recall, aim and confidence lie between 0 and 1, and aim is at least recall",
+        ));
+    }
+    if predictor.table_limit == 0 || predictor.background == 0 {
+        return Err(invalid("[predictor]", "table_limit and background are at least 1"));
+    }
+    if gates.iter().any(|gate| gate.at_least.is_some() == gate.at_most.is_some()) {
+        return Err(invalid("[[gate]]", "each gate has either `at_least` or `at_most`"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Study;
+    use crate::study::DEFAULT_TOML;
+
+    const GLUCOSE: &str = r#"
+[[feature]]
+name = "fasting_glucose"
+kind = "number"
+input = "fasting_glucose_mg_dl"
+label = { es = "Glucosa en ayunas", en = "Fasting glucose" }
+unit = "mg/dL"
+min = 40
+max = 600
+loinc = "1558-6"
+"#;
+
+    #[test]
+    fn one_stanza_adds_a_laboratory_value() {
+        let study = Study::parse(&format!("{DEFAULT_TOML}{GLUCOSE}")).unwrap();
+        assert_eq!(study.input("fasting_glucose_mg_dl").unwrap().unit.es, "mg/dL");
+        assert_eq!(study.domain().dims(), &[121, 2, 4, 5, 32, 561]);
+        assert_ne!(study.digest(), Study::default_study().digest());
+    }
+
+    #[test]
+    fn what_a_study_may_not_say_is_refused_with_its_place() {
+        for (from, to, place) in [
+            ("train = 70", "train = 71", "[split]"),
+            ("min = 0\nmax = 120", "min = 120\nmax = 0", "feature `age`"),
+            ("input = \"age_years\"", "input = \"severity\"", "input `severity`"),
+            ("at_least = { systolic_mmhg = 120 }", "at_least = { pulse = 120 }", "feature `blood_pressure`"),
+            ("folds = 5", "folds = 1", "[boosting]"),
+            ("folds = 5", "folds = 5\nfold = 5", "unknown field"),
+        ] {
+            let text = DEFAULT_TOML.replacen(from, to, 1);
+            assert_ne!(text, DEFAULT_TOML);
+            let error = Study::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(place), "{error}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What the study plans for the data and the model: split, scaling, training, alarm, targets, gates.
+
+use serde::{Deserialize, Serialize};
+
+/// Shares of the three sets in percent, multiples of 5 that add up to 100: the split is stratified
+/// by permuted blocks of twenty patients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    pub train: u8,
+    pub validation: u8,
+    pub test: u8,
+    /// Seed of the assignment. Changing it moves patients between sets: only for a new study.
+    pub seed: u64,
+    /// A disease is a stratum of its own from this many cases on; before that its severity and rarity are.
+    pub disease_stratum_from: u64,
+}
+
+/// How numbers are scaled for the learners.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scaling {
+    /// Significance level of the normality test: below it a feature is normalised to 0..1 rather than standardised.
+    pub normality_alpha: f64,
+}
+
+/// Gradient boosting: the plan of every booster of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Boosting {
+    /// Cross-fitting folds; the model is the mean of the fold models.
+    pub folds: usize,
+    /// Upper bound; early stopping ends sooner.
+    pub rounds: usize,
+    pub early_stopping: usize,
+    pub depth: usize,
+    pub eta: f64,
+    /// Share of the patients drawn for each round.
+    pub subsample: f64,
+    /// Share of the columns drawn for each tree.
+    pub columns: f64,
+    pub min_child_weight: f64,
+    pub lambda: f64,
+}
+
+/// When a patient is reported as suspected orphan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alarm {
+    /// The recall that is promised.
+    pub recall: f64,
+    /// The recall aimed at on the calibration positives so that the promise holds on new patients.
+    pub aim: f64,
+    /// Confidence with which the promise is to hold (tolerance index), e.g. 0.90.
+    pub confidence: f64,
+}
+
+/// The predictor's form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Predictor {
+    /// Up to this many possible patients every answer is computed in advance; beyond, the models are evaluated directly.
+    pub table_limit: usize,
+    /// Patients of the training cohort that explanations average over in the direct form.
+    pub background: usize,
+}
+
+/// What the model is for, in figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Targets {
+    /// Macro F1 over patients whose disease is not orphan.
+    pub f1_common: f64,
+    pub orphan_recall: f64,
+}
+
+/// A figure that a gate looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateMetric {
+    F1Common,
+    MacroF1,
+    OrphanRecall,
+    OrphanAveragePrecision,
+    CalibrationError,
+}
+
+/// One condition for promotion: the figure compared with its bound.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    pub metric: GateMetric,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<f64>,
+}

@@ -1,0 +1,158 @@
+//! Answers in a clinician's words. Every sentence about a feature, a class or a warning is made here,
+//! from the study's labels, so that the page, REST, FHIR and HL7 say the same.
+
+use crate::{Contribution, Feature, Kind, Language, Patient, Study, Warning};
+
+impl Study {
+    /// A feature's value with unit and meaning: `54 años`, `Femenino`, `138/86 mmHg (Alta 1)`.
+    pub fn value_text(&self, feature: &Feature, patient: &Patient, language: Language) -> String {
+        let values = &patient.values()[feature.inputs.clone()];
+        let inputs = self.inputs_of(feature);
+        let unit = inputs.first().map(|input| input.unit.get(language)).unwrap_or_default();
+        let numbers = values.iter().map(i32::to_string).collect::<Vec<_>>().join("/");
+        let level = feature.level(values);
+        let label = feature.choices().get(level).map(|choice| choice.label.get(language));
+        match (&feature.kind, label) {
+            (Kind::Category(_), Some(label)) => format!("{numbers} {unit} ({label})"),
+            (_, Some(label)) => label.to_owned(),
+            (_, None) => format!("{numbers} {unit}").trim_end().to_owned(),
+        }
+    }
+
+    /// What the feature is called at this patient's value: `Poco ejercicio`, `Tensión arterial alta,
+    /// grado 1`; the feature's label where the study has no special words.
+    pub fn feature_words<'a>(
+        &'a self,
+        feature: &'a Feature,
+        patient: &Patient,
+        language: Language,
+    ) -> &'a str {
+        let values = &patient.values()[feature.inputs.clone()];
+        let special = match &feature.kind {
+            Kind::Number { words, .. } => values
+                .first()
+                .and_then(|value| words.iter().find(|words| *value <= words.up_to))
+                .map(|words| words.get(language)),
+            Kind::Code(_) | Kind::Category(_) => {
+                let level = feature.level(values);
+                let choices = feature.choices();
+                choices.get(level).and_then(|choice| choice.words.as_ref()).map(|words| words.get(language))
+            }
+        };
+        special.unwrap_or_else(|| feature.label.get(language))
+    }
+
+    /// One line of an explanation: what, its value, and which way it moved the probability by how
+    /// many percentage points.
+    pub fn contribution_text(
+        &self,
+        contribution: Contribution,
+        patient: &Patient,
+        language: Language,
+    ) -> String {
+        let Some(feature) = self.features().get(contribution.feature) else {
+            return String::new();
+        };
+        let words = self.feature_words(feature, patient, language);
+        let value = self.value_text(feature, patient, language);
+        let points = decimal(contribution.value.abs() * 100.0, 1, language);
+        let negligible = contribution.value.abs() < 0.0005;
+        let effect = match (language, negligible, contribution.value > 0.0) {
+            (Language::Es, true, _) => "apenas cambia la probabilidad".to_owned(),
+            (Language::Es, false, true) => format!("aumenta la probabilidad en {points} puntos"),
+            (Language::Es, false, false) => format!("reduce la probabilidad en {points} puntos"),
+            (Language::En, true, _) => "hardly changes the probability".to_owned(),
+            (Language::En, false, true) => format!("raises the probability by {points} points"),
+            (Language::En, false, false) => format!("lowers the probability by {points} points"),
+        };
+        format!("{words}, {value}: {effect}")
+    }
+}
+
+impl Warning {
+    pub fn code(self) -> &'static str {
+        match self {
+            Warning::OrphanSuspected => "orphan_suspected",
+            Warning::CloseClasses => "close_classes",
+            Warning::UnusualPatient => "unusual_patient",
+            Warning::InputsInsufficient => "inputs_insufficient",
+            Warning::GatesFailed => "gates_failed",
+        }
+    }
+
+    pub fn text(self, language: Language) -> &'static str {
+        match (self, language) {
+            (Warning::OrphanSuspected, Language::Es) => {
+                "Sospecha de enfermedad huérfana: valore derivación o estudio específico"
+            }
+            (Warning::OrphanSuspected, Language::En) => {
+                "Suspected orphan disease: consider referral or specific work-up"
+            }
+            (Warning::CloseClasses, Language::Es) => {
+                "Dos resultados tienen probabilidades parecidas: el modelo no está seguro"
+            }
+            (Warning::CloseClasses, Language::En) => {
+                "Two results have similar probabilities: the model is unsure"
+            }
+            (Warning::UnusualPatient, Language::Es) => {
+                "Paciente poco frecuente: el modelo ha visto pocos casos parecidos"
+            }
+            (Warning::UnusualPatient, Language::En) => {
+                "Unusual patient: the model has seen few similar cases"
+            }
+            (Warning::InputsInsufficient, Language::Es) => {
+                "Los datos que se piden no bastan para alcanzar el objetivo de calidad, con ningún modelo"
+            }
+            (Warning::InputsInsufficient, Language::En) => {
+                "The data asked for cannot reach the quality target, with any model"
+            }
+            (Warning::GatesFailed, Language::Es) => {
+                "Este modelo no ha superado todos los controles de calidad"
+            }
+            (Warning::GatesFailed, Language::En) => "This model did not pass all quality gates",
+        }
+    }
+}
+
+/// A number with a fixed count of decimals and the language's decimal sign.
+pub fn decimal(value: f64, decimals: usize, language: Language) -> String {
+    let text = format!("{value:.decimals$}");
+    match language {
+        Language::Es => text.replace('.', ","),
+        Language::En => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Raw;
+
+    #[test]
+    fn explanations_speak_of_values_units_and_meaning() {
+        let study = Study::default_study();
+        let patient = study
+            .check(|input| match input.name.as_str() {
+                "age_years" => Raw::Integer(54),
+                "gender" => Raw::Text("female"),
+                "blood_type" => Raw::Text("O"),
+                "systolic_mmhg" => Raw::Integer(138),
+                "diastolic_mmhg" => Raw::Integer(86),
+                _ => Raw::Integer(3),
+            })
+            .unwrap();
+        let line = |feature, value, language| {
+            study.contribution_text(Contribution { feature, value }, &patient, language)
+        };
+        assert_eq!(
+            line(3, 0.31, Language::Es),
+            "Tensión arterial alta, grado 1, 138/86 mmHg (Alta 1): aumenta la probabilidad en 31,0 puntos"
+        );
+        assert_eq!(
+            line(4, -0.052, Language::En),
+            "Little exercise, 3 days a month: lowers the probability by 5.2 points"
+        );
+        assert_eq!(line(0, 0.0, Language::Es), "Edad, 54 años: apenas cambia la probabilidad");
+        assert_eq!(line(1, 0.01, Language::En), "Gender, Female: raises the probability by 1.0 points");
+    }
+}
