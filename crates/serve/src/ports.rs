@@ -1,0 +1,51 @@
+//! What the server needs from the rest of the house, as small traits. The binary implements them over
+//! the lake and the models; the server knows neither.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use clinical::{Explained, ModelRef, Patient, Prediction, Study};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A future that is `Send` and boxed, so that ports stay object-safe.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// One loaded model: everything that one answer is made from. A request takes one handle and keeps it
+/// to its end, so no answer mixes two models.
+pub trait Model: Send + Sync + std::fmt::Debug {
+    fn study(&self) -> &Study;
+    fn reference(&self) -> &ModelRef;
+    /// The answer for an accepted patient; `explain` is the probability to explain, the displayed
+    /// severity's when `None`.
+    fn answer(&self, patient: &Patient, explain: Option<Explained>) -> Prediction;
+    /// When the model was made (RFC 3339), for the page's footer.
+    fn created_at(&self) -> &str;
+}
+
+/// The champion that is being served, swapped while requests run.
+pub trait Champions: Send + Sync {
+    /// `None` while no model has been promoted.
+    fn current(&self) -> Option<Arc<dyn Model>>;
+}
+
+/// The prediction log: nothing is answered that is not in it.
+pub trait PredictionLog: Send + Sync {
+    /// Resolves once the record is durable.
+    fn append(&self, record: Vec<u8>) -> Pending<Result<Uuid, LogError>>;
+    fn get(&self, id: Uuid) -> Pending<Result<Option<Vec<u8>>, LogError>>;
+}
+
+/// The prediction log could not keep or read a record; nothing was answered.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the prediction log is not available: {0}")]
+pub struct LogError(pub String);
+
+/// The dataset versions and their counts, as `hoofbeat dataset list --json` prints them.
+pub trait Catalogue: Send + Sync {
+    fn datasets(&self) -> Result<Value, CatalogueError>;
+}
+
+/// The data catalogue could not be read.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the data catalogue is not available: {0}")]
+pub struct CatalogueError(pub String);
