@@ -1,1 +1,35 @@
+//! The system of record: training runs, model versions and their stages, evaluations, openings of the
+//! test set, feedback, reviews, and a hash-chained audit of every decision.
+//!
+//! One SQLite file (`registry.db`) in the data directory, shared by several processes: any number of readers and one
+//! writer at a time. Every call blocks and is durable when it returns (`synchronous = FULL`). The outcome of a write that
+//! ended in an error or a killed process is unknown to its caller, so every write may be repeated: with the same
+//! key, or the same content, it answers what the first one answered and changes nothing.
+//!
+//! Nothing here reads a clock or draws an identifier of a case: time, actor and keys are passed in. No signature
+//! shows SQL, so that another database can stand behind the same calls.
 
+mod act;
+mod audit;
+mod champion;
+mod check;
+mod error;
+mod evaluations;
+mod feedback;
+mod models;
+mod reviews;
+mod runs;
+mod schema;
+mod store;
+
+pub use act::Act;
+pub use audit::{AuditEntry, AuditHead, ChainState};
+pub use champion::{Champion, Promotion, Reign, ReignKind, Replaces};
+pub use check::{Finding, Level};
+pub use error::{Error, Result};
+pub use evaluations::{Evaluation, TestOpening};
+pub use feedback::{Feedback, NewFeedback, Verdict};
+pub use models::{Model, ModelVersion, NewModel, Stage};
+pub use reviews::{Outcome, Resolution, Review, ReviewState};
+pub use runs::{NewRun, Run, RunState};
+pub use store::Registry;

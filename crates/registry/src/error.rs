@@ -1,0 +1,65 @@
+//! What can go wrong, naming identifiers and never a patient's values.
+
+use crate::models::{ModelVersion, Stage};
+
+/// Result of a registry call.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a registry call did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("the registry is busy: another process holds its write lock")]
+    Busy,
+    #[error("the registry's storage failed")]
+    Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the registry was written by a newer program (schema {found}, this program knows {known})")]
+    NewerSchema { found: i64, known: i64 },
+    #[error("the registry holds {what} that cannot be read")]
+    Corrupt { what: &'static str },
+    #[error("a value could not be written as JSON")]
+    Json,
+    #[error("a time lies outside the years 0 to 9999")]
+    Time,
+    #[error("'{text}' is not a model version (they look like m-0001)")]
+    NotAVersion { text: String },
+    #[error("no model {0}")]
+    UnknownModel(ModelVersion),
+    #[error("no run {0}")]
+    UnknownRun(String),
+    #[error("no review {0}")]
+    UnknownReview(u64),
+    #[error("model {version} is {stage}; {needed} is needed")]
+    WrongStage { version: ModelVersion, stage: Stage, needed: &'static str },
+    #[error("the champion is {}, not {}", name(.found), name(.expected))]
+    ChampionMoved { expected: Option<ModelVersion>, found: Option<ModelVersion> },
+    #[error("there is no earlier champion to go back to")]
+    NoPreviousChampion,
+    #[error("request key '{key}' was already used for something else")]
+    KeyReused { key: String },
+    #[error("{kind} {id} exists with other content")]
+    Conflict { kind: &'static str, id: String },
+    #[error("the test set was not opened for model {0}")]
+    TestNotOpened(ModelVersion),
+    #[error("bundle path '{path}' is not relative to the data directory")]
+    BadPath { path: String },
+}
+
+fn name(version: &Option<ModelVersion>) -> String {
+    version.map_or_else(|| "none".to_owned(), |v| v.to_string())
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(e: rusqlite::Error) -> Self {
+        match e.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Self::Busy,
+            _ => Self::Storage(Box::new(e)),
+        }
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(e: std::io::Error) -> Self {
+        Self::Storage(Box::new(e))
+    }
+}

@@ -1,0 +1,104 @@
+//! The file, its connections and its transactions.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::{error::Result, schema};
+
+/// Idle read connections kept; more than this many at once are opened and closed again.
+const IDLE_READERS: usize = 4;
+
+/// How long a call waits for another process's write lock before it answers [`crate::Error::Busy`].
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Handle on one registry. Share it by reference or `Arc` between threads; open one per process.
+pub struct Registry {
+    data_dir: PathBuf,
+    file: PathBuf,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl Registry {
+    /// Opens `<data_dir>/registry.db`, made (with its directory) where it is missing, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// The file cannot be made, opened or read, or a newer program wrote it.
+    pub fn open(data_dir: &Path) -> Result<Self> {
+        std::fs::create_dir_all(data_dir)?;
+        let file = data_dir.join("registry.db");
+        let mut writer = connect(&file)?;
+        writer.pragma_update(None, "journal_mode", "WAL")?;
+        // FULL in WAL mode syncs the log at every commit: what was acknowledged survives a power cut.
+        writer.pragma_update(None, "synchronous", "FULL")?;
+        schema::migrate(&mut writer)?;
+        Ok(Self {
+            data_dir: data_dir.to_owned(),
+            file,
+            writer: Mutex::new(writer),
+            readers: Mutex::default(),
+        })
+    }
+
+    /// The directory that bundle paths are relative to.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Runs `work` in one write transaction: all of it is stored, or nothing.
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let mut db = lock(&self.writer);
+        // Immediate: the lock is taken before the first read, so what was read still holds at commit.
+        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let out = work(&tx)?;
+        tx.commit()?;
+        Ok(out)
+    }
+
+    /// Runs `work` on one snapshot of the registry; never waits for a writer.
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let idle = lock(&self.readers).pop();
+        let mut db = match idle {
+            Some(db) => db,
+            None => {
+                let db = connect(&self.file)?;
+                db.pragma_update(None, "query_only", true)?;
+                db
+            }
+        };
+        let tx = db.transaction_with_behavior(TransactionBehavior::Deferred)?;
+        let out = work(&tx)?;
+        drop(tx);
+        let mut readers = lock(&self.readers);
+        if readers.len() < IDLE_READERS {
+            readers.push(db);
+        }
+        Ok(out)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+fn connect(file: &Path) -> Result<Connection> {
+    let db = Connection::open(file)?;
+    db.busy_timeout(PATIENCE)?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(db)
+}
+
+/// A poisoned lock is taken over: an unfinished transaction was rolled back when the panicking thread unwound.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,53 @@
+//! The registry against real files, threads and processes.
+
+#![expect(clippy::unwrap_used, reason = "a failing test is what it is for")]
+
+mod audit_chain;
+mod champions;
+mod crash;
+mod opinions;
+mod records;
+
+use std::path::Path;
+
+use registry::{Act, ModelVersion, NewModel, NewRun, Registry};
+use serde_json::json;
+use time::{OffsetDateTime, macros::datetime};
+
+pub const NOON: OffsetDateTime = datetime!(2026-01-02 12:00:00 UTC);
+
+/// An act whose key is its only variable.
+pub fn act(key: &str) -> Act<'_> {
+    Act { key, actor: "ana", reason: "test", at: NOON }
+}
+
+/// Starts run `id` and registers its model as a candidate, bundle directory included.
+pub fn candidate(registry: &Registry, id: &str) -> ModelVersion {
+    let parameters = json!({"learner": "xgboost", "eta": 0.05});
+    let run = NewRun {
+        id,
+        started_at: NOON,
+        dataset_version: 3,
+        study_hash: "s",
+        seed: u64::MAX,
+        parameters: &parameters,
+    };
+    registry.start_run(&run).unwrap();
+    let version = registry.take_version(id).unwrap();
+    let bundle_path = format!("models/{version}");
+    std::fs::create_dir_all(registry.data_dir().join(&bundle_path)).unwrap();
+    let new = NewModel { version, bundle_path: &bundle_path, bundle_digest: id };
+    registry.register(&new, &act(&format!("register-{id}"))).unwrap();
+    version
+}
+
+/// A candidate that passed its gates.
+pub fn validated(registry: &Registry, id: &str) -> ModelVersion {
+    let version = candidate(registry, id);
+    registry.validate(version, &json!({"f1_common": "holds"}), &act(&format!("validate-{id}"))).unwrap();
+    version
+}
+
+pub fn open(dir: &Path) -> Registry {
+    Registry::open(dir).unwrap()
+}
