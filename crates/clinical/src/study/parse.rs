@@ -377,7 +377,7 @@ fn check_plan(
         || boosting.early_stopping == 0
         || !(1..=12).contains(&boosting.depth)
         || ![boosting.eta, boosting.subsample, boosting.columns].into_iter().all(share)
-        || !(boosting.min_child_weight >= 0.0 && boosting.lambda >= 0.0)
+        || ![boosting.min_child_weight, boosting.lambda].into_iter().all(|value| value >= 0.0)
     {
         return Err(invalid(
             "[boosting]",
