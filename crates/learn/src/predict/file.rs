@@ -1,0 +1,66 @@
+//! The table's file: `HBTABLE1`, number of features and of outputs (u32), levels per feature (u64),
+//! then one zstd frame (with its checksum) of the entries as little-endian f64.
+
+use std::io::Read;
+
+use crate::{Error, Result};
+
+const MAGIC: &[u8; 8] = b"HBTABLE1";
+const MOST_FEATURES: u32 = 64;
+
+fn malformed(why: impl ToString) -> Error {
+    Error::malformed("table", why)
+}
+
+pub(super) fn write(dims: &[usize], outputs: usize, values: &[f64]) -> Result<Vec<u8>> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend((dims.len() as u32).to_le_bytes());
+    bytes.extend((outputs as u32).to_le_bytes());
+    dims.iter().for_each(|&dim| bytes.extend((dim as u64).to_le_bytes()));
+    let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let mut encoder = zstd::Encoder::new(&mut bytes, 3).map_err(malformed)?;
+    encoder.include_checksum(true).map_err(malformed)?;
+    std::io::Write::write_all(&mut encoder, &raw).map_err(malformed)?;
+    encoder.finish().map_err(malformed)?;
+    Ok(bytes)
+}
+
+/// Levels per feature, and outputs.
+pub(super) fn shape(bytes: &[u8]) -> Result<(Vec<usize>, usize)> {
+    let number = |at: usize| -> Option<u32> { Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?)) };
+    if bytes.get(..8) != Some(MAGIC) {
+        return Err(malformed("it is no predictor table of a known version"));
+    }
+    let (Some(features), Some(outputs)) = (number(8), number(12)) else { return Err(malformed("it is cut off")) };
+    if features == 0 || features > MOST_FEATURES || outputs == 0 {
+        return Err(malformed("its shape is out of range"));
+    }
+    let dims = bytes.get(16..header(features as usize)).ok_or_else(|| malformed("it is cut off"))?;
+    let dims = dims
+        .chunks_exact(8)
+        .map(|b| usize::try_from(u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| malformed("its shape is out of range"))?;
+    Ok((dims, outputs as usize))
+}
+
+fn header(features: usize) -> usize {
+    16 + 8 * features
+}
+
+/// The `numbers` entries; any other amount is an error.
+pub(super) fn values(bytes: &[u8], dims: &[usize], numbers: usize) -> Result<Vec<f64>> {
+    let frame = bytes.get(header(dims.len())..).unwrap_or_default();
+    let expected = numbers as u64 * 8;
+    let mut raw = Vec::with_capacity(expected.min(1 << 28) as usize);
+    // One byte more than expected tells a longer frame from a whole one.
+    let mut decoder = zstd::Decoder::new(frame).map_err(malformed)?.single_frame();
+    decoder.by_ref().take(expected + 1).read_to_end(&mut raw).map_err(malformed)?;
+    if raw.len() as u64 != expected {
+        return Err(malformed("it does not hold as many entries as its shape says"));
+    }
+    if !decoder.finish().is_empty() {
+        return Err(malformed("something follows its entries"));
+    }
+    Ok(raw.chunks_exact(8).map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])).collect())
+}

@@ -1,0 +1,133 @@
+//! Training in a process of its own. The test program is its own training process: the test
+//! `process` below, started with another standard output, is what the product's hidden command is.
+
+use std::path::Path;
+
+use learn::boost::{Job, Parameters, Target, Trainer, worker_main};
+use learn::{Error, Matrix};
+
+const MARK: &str = "HOOFBEAT_TEST_TRAINING_PROCESS";
+
+/// Not a test by itself: does nothing unless a [`trainer`] started it.
+#[test]
+fn process() {
+    if std::env::var_os(MARK).is_none() {
+        return;
+    }
+    // The test harness writes to standard output; the answer goes where `trainer` moved the pipe.
+    let output = std::fs::OpenOptions::new().write(true).open("/dev/fd/3").unwrap();
+    let done = worker_main(std::io::stdin().lock(), output);
+    std::process::exit(i32::from(done.is_err()));
+}
+
+/// The libraries lie at the root of the repository, two folders above the crate.
+pub(crate) fn engines() -> std::path::PathBuf {
+    let named = std::env::var_os("HOOFBEAT_ENGINES").map(Into::into);
+    named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.engines"))
+}
+
+fn shell(script: &str, parallel: usize) -> Trainer {
+    // Every test sets the same value, before its first process.
+    let engines = engines();
+    assert!(engines.join("xgboost/lib/libxgboost.so").is_file(), "run scripts/fetch-engines first");
+    // SAFETY: the tests read no other variable while this one is set, always to the same value.
+    unsafe { std::env::set_var("HOOFBEAT_ENGINES", &engines) };
+    let program = std::env::current_exe().unwrap().display().to_string();
+    Trainer::new("sh", ["-c".to_owned(), script.to_owned(), program], parallel)
+}
+
+/// Trains in child processes of this program.
+pub(crate) fn trainer(parallel: usize) -> Trainer {
+    shell(&format!("{MARK}=1 exec \"$0\" worker::process --exact --quiet 3>&1 >/dev/null"), parallel)
+}
+
+fn job() -> Job {
+    let x = Matrix::from_vec(4, 1, vec![0.0, 1.0, 2.0, 3.0]).unwrap();
+    let train = Matrix::from_vec(4, 2, vec![90.0, 10.0, 70.0, 30.0, 30.0, 70.0, 10.0, 90.0]).unwrap();
+    let held_out = Some(Matrix::from_vec(4, 2, vec![9.0, 1.0, 7.0, 3.0, 3.0, 7.0, 1.0, 9.0]).unwrap());
+    let parameters = Parameters { rounds: 200, eta: 0.3, colsample_bynode: 1.0, ..Parameters::default() };
+    Job { x, target: Target::Counts { train, held_out }, score: None, parameters }
+}
+
+fn silent(_: learn::boost::Progress) {}
+
+#[test]
+fn learns_shares_stops_early_and_reports() {
+    let mut steps = Vec::new();
+    let fit = trainer(1).fit(&job(), &mut |step| steps.push(step)).unwrap();
+    for (row, share) in fit.margins.iter_rows().zip([0.1, 0.3, 0.7, 0.9]) {
+        let p = 1.0 / (1.0 + f64::from(row[0] - row[1]).exp());
+        assert!((p - share).abs() < 0.02, "{p} for {share}");
+    }
+    assert!(
+        fit.rounds < fit.held_out_loss.len() && fit.held_out_loss.len() < 200,
+        "it stops early and keeps the best round"
+    );
+    assert_eq!(fit.held_out_loss.len(), fit.rounds + 30);
+    assert_eq!(steps.len(), fit.held_out_loss.len() + 1);
+    assert!(steps.last().unwrap().done && steps[0].held_out_loss.unwrap() > steps[20].held_out_loss.unwrap());
+}
+
+#[test]
+fn same_seed_same_bytes_other_seed_other_bytes() {
+    let trainer = trainer(2);
+    let seeded = |seed| Job { parameters: Parameters { seed, ..job().parameters }, ..job() };
+    let fits = trainer.fit_all(&[seeded(1), seeded(1), seeded(2)], &mut silent).unwrap();
+    assert_eq!(fits[0], fits[1]);
+    assert_ne!(fits[0].model, fits[2].model);
+}
+
+#[test]
+fn a_killed_process_is_named() {
+    let error = shell("kill -9 $$", 1).fit(&job(), &mut silent).unwrap_err();
+    assert!(error.to_string().contains("ended by signal 9"), "{error}");
+}
+
+#[test]
+fn an_exit_and_its_last_words_are_named() {
+    let error = shell("echo out of memory >&2; exit 7", 1).fit(&job(), &mut silent).unwrap_err();
+    assert!(error.to_string().contains("status 7") && error.to_string().contains("out of memory"), "{error}");
+}
+
+#[test]
+fn garbage_is_refused_and_the_process_ended() {
+    let error = shell("echo hello; exec sleep 600", 1).fit(&job(), &mut silent).unwrap_err();
+    assert!(matches!(error, Error::Protocol(_)), "{error}");
+}
+
+#[test]
+fn one_failure_ends_the_others() {
+    let start = std::time::Instant::now();
+    let error =
+        shell("test -n \"$0\" && exit 3", 2).fit_all(&[job(), job(), job()], &mut silent).unwrap_err();
+    assert!(matches!(error, Error::Worker { .. }), "{error}");
+    assert!(start.elapsed().as_secs() < 30);
+}
+
+#[test]
+fn the_librarys_own_reason_is_passed_on() {
+    let mut job = job();
+    job.x = Matrix::from_vec(4, 1, vec![f32::INFINITY; 4]).unwrap();
+    let error = trainer(1).fit(&job, &mut silent).unwrap_err().to_string();
+    assert!(error.contains("XGDMatrixCreateFromDense") && error.contains("inf"), "{error}");
+}
+
+#[test]
+fn malformed_jobs_are_refused_before_a_process_starts() {
+    let refused = |change: fn(&mut Job)| {
+        let mut job = job();
+        change(&mut job);
+        job.check().unwrap_err().to_string()
+    };
+    assert!(refused(|job| job.parameters.eta = 0.0).contains("eta"));
+    assert!(refused(|job| job.parameters.eta = f64::NAN).contains("eta"));
+    assert!(refused(|job| job.x = Matrix::zeros(3, 1)).contains("4 x 2"));
+    assert!(
+        refused(|job| job.target = Target::Counts { train: Matrix::zeros(4, 2), held_out: None })
+            .contains("zero")
+    );
+    let halves = Matrix::from_vec(4, 2, vec![0.5; 8]).unwrap();
+    let message = job();
+    let job = Job { target: Target::Counts { train: halves, held_out: None }, ..message };
+    assert!(job.check().unwrap_err().to_string().contains("whole counts"));
+}
