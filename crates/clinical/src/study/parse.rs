@@ -384,10 +384,10 @@ fn check_plan(
             "folds 2-20, rounds 1-10000, early_stopping from 1, depth 1-12, eta, subsample and columns above 0 up to 1, the rest not negative",
         ));
     }
-    if ![alarm.recall, alarm.aim, alarm.confidence].into_iter().all(open) || alarm.aim < alarm.recall {
+    if ![alarm.recall, alarm.confidence].into_iter().all(open) {
         return Err(invalid(
             "[alarm]",
-            "recall, aim and confidence lie between 0 and 1, and aim is at least recall",
+            "recall and confidence lie between 0 and 1",
         ));
     }
     if predictor.table_limit == 0 || predictor.background == 0 {

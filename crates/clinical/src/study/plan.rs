@@ -49,8 +49,6 @@ pub struct Boosting {
 pub struct Alarm {
     /// The recall that is promised.
     pub recall: f64,
-    /// The recall aimed at on the calibration positives so that the promise holds on new patients.
-    pub aim: f64,
     /// Confidence with which the promise is to hold (tolerance index), e.g. 0.90.
     pub confidence: f64,
 }
