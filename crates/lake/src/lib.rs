@@ -1,1 +1,43 @@
+//! Versioned append-only tables and the prediction log.
+//!
+//! A [`Lake`] keeps two open tables (Delta Lake protocol, Parquet files) under `<data-dir>/lake/`: `cases`, the
+//! accepted rows, and `quarantine`, the refused ones. A *dataset version* is a commit of `cases` that added
+//! rows; versions are numbered 1, 2, 3 ... and never change. Any Delta reader can open the tables.
+//!
+//! - [`Ingest`] appends: idempotent by case identifier, in bounded memory, visible by one atomic commit.
+//! - [`Lake::cohort`] is the one query that must scale: possible patients, counted by split slot and outcome.
+//! - [`predictions`] is the log in which every answer is durable before it is given.
+//!
+//! Every function here is synchronous and may be called from anywhere; the few asynchronous calls of the
+//! table library run on a thread of their own. Inside an async task, use `spawn_blocking`: they touch the disk.
+//!
+//! Patient data lie in the tables and in [`QuarantinedRow::raw`] only; no error and no log line of this crate holds any.
 
+mod case;
+mod check;
+mod cohort;
+mod data_file;
+mod error;
+mod index;
+mod ingest;
+mod open;
+mod outcome;
+pub mod predictions;
+mod quarantine;
+mod record;
+mod scan;
+mod schema;
+mod slots;
+mod table;
+
+pub use case::{CaseRow, Outcome, QuarantineRow, Reason};
+pub use check::{LakeCheck, Leftover};
+pub use cohort::{CellMap, Cohort, CohortCount, CohortQuery, EACH_SLOT, NO_CELL, NO_SLOT};
+pub use error::LakeError;
+pub use ingest::{Ingest, IngestMeta, IngestReport, Pushed};
+pub use open::Lake;
+pub use quarantine::{QuarantineFilter, QuarantinedRow};
+pub use record::{DatasetVersion, IngestRecord, IngestedFile, OutcomeCount, Totals};
+pub use scan::{CaseChunk, CaseScan};
+pub use schema::{Schema, columns};
+pub use slots::{SLOTS, SlotRule};

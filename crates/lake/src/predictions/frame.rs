@@ -1,0 +1,182 @@
+//! The bytes of one record, and the identifier that finds it again.
+//!
+//! ```text
+//! frame   = marker "HBP1" | len u32 | nonce u64 | crc u32 | payload[len]      (little endian)
+//! crc     = CRC-32 (ISO-HDLC) of len, nonce and payload
+//! id      = UUIDv8 (RFC 9562) of the 122 free bits: 00 | segment[24] | offset[32] | nonce[64]
+//! ```
+//! The nonce is random, so an identifier cannot be guessed from another one.
+
+use uuid::Uuid;
+
+/// Largest payload of one record, bytes.
+pub const MAX_PAYLOAD: usize = 16 << 20;
+/// Highest segment number that an identifier can carry.
+pub(crate) const MAX_SEGMENT: u32 = (1 << 24) - 1;
+/// Bytes before the payload.
+pub(crate) const HEADER: usize = 20;
+const MARKER: [u8; 4] = *b"HBP1";
+
+/// Where a record lies, and the secret that proves that the asker was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) segment: u32,
+    pub(crate) offset: u32,
+    pub(crate) nonce: u64,
+}
+
+impl Address {
+    pub(crate) fn to_id(self) -> Uuid {
+        let packed = (u128::from(self.segment & MAX_SEGMENT) << 96)
+            | (u128::from(self.offset) << 64)
+            | u128::from(self.nonce);
+        // 122 bits are split around the version and variant fields: 48, 12 and 62 bits.
+        let a = (packed >> 74) & ((1 << 48) - 1);
+        let b = (packed >> 62) & 0xfff;
+        let c = packed & ((1 << 62) - 1);
+        Uuid::new_v8(((a << 80) | (b << 64) | c).to_be_bytes())
+    }
+
+    /// `None` for an identifier that this log cannot have given.
+    pub(crate) fn from_id(id: Uuid) -> Option<Address> {
+        if id.get_version_num() != 8 || id.get_variant() != uuid::Variant::RFC4122 {
+            return None;
+        }
+        let bits = id.as_u128();
+        let (a, b, c) = (bits >> 80, (bits >> 64) & 0xfff, bits & ((1 << 62) - 1));
+        let packed = (a << 74) | (b << 62) | c;
+        (packed >> 120 == 0).then_some(Address {
+            segment: (packed >> 96) as u32,
+            offset: (packed >> 64) as u32,
+            nonce: packed as u64,
+        })
+    }
+}
+
+/// Appends the frame of `payload` to `buffer`. The caller has checked [`MAX_PAYLOAD`].
+pub(crate) fn encode(buffer: &mut Vec<u8>, nonce: u64, payload: &[u8]) {
+    let len = (payload.len() as u32).to_le_bytes();
+    let nonce = nonce.to_le_bytes();
+    buffer.extend_from_slice(&MARKER);
+    buffer.extend_from_slice(&len);
+    buffer.extend_from_slice(&nonce);
+    buffer.extend_from_slice(&checksum(&len, &nonce, payload).to_le_bytes());
+    buffer.extend_from_slice(payload);
+}
+
+fn checksum(len: &[u8], nonce: &[u8], payload: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(len);
+    crc.update(nonce);
+    crc.update(payload);
+    crc.finalize()
+}
+
+/// The fixed part of a frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Header {
+    pub(crate) len: usize,
+    pub(crate) nonce: u64,
+    crc: u32,
+}
+
+impl Header {
+    /// `None` where `bytes` does not begin with a plausible header.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Header> {
+        let (marker, rest) = bytes.split_first_chunk::<4>()?;
+        let (len, rest) = rest.split_first_chunk::<4>()?;
+        let (nonce, rest) = rest.split_first_chunk::<8>()?;
+        let (crc, _) = rest.split_first_chunk::<4>()?;
+        let len = u32::from_le_bytes(*len) as usize;
+        (*marker == MARKER && len <= MAX_PAYLOAD).then_some(Header {
+            len,
+            nonce: u64::from_le_bytes(*nonce),
+            crc: u32::from_le_bytes(*crc),
+        })
+    }
+
+    /// Does `payload` (of [`Header::len`] bytes) carry this header's checksum?
+    pub(crate) fn matches(&self, payload: &[u8]) -> bool {
+        let len = (self.len as u32).to_le_bytes();
+        payload.len() == self.len && checksum(&len, &self.nonce.to_le_bytes(), payload) == self.crc
+    }
+}
+
+/// One stretch of a segment's bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Span<'a> {
+    Record {
+        offset: u32,
+        nonce: u64,
+        payload: &'a [u8],
+    },
+    /// Bytes that are no valid record, up to the next valid one or the end.
+    Damage {
+        offset: u32,
+        bytes: u32,
+    },
+}
+
+/// Walks `bytes` of a segment from `start`, skipping over damage to the next valid record.
+pub(crate) fn walk(bytes: &[u8], start: usize) -> impl Iterator<Item = Span<'_>> {
+    let mut at = start;
+    std::iter::from_fn(move || {
+        let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
+        let offset = at as u32;
+        if let Some((header, payload)) = valid(rest) {
+            at += HEADER + header.len;
+            return Some(Span::Record { offset, nonce: header.nonce, payload });
+        }
+        let skipped = next_valid(rest);
+        at += skipped;
+        Some(Span::Damage { offset, bytes: skipped as u32 })
+    })
+}
+
+fn valid(bytes: &[u8]) -> Option<(Header, &[u8])> {
+    let header = Header::parse(bytes)?;
+    let payload = bytes.get(HEADER..HEADER + header.len)?;
+    header.matches(payload).then_some((header, payload))
+}
+
+/// Distance from a broken record at the start of `bytes` to the next whole one, or to the end.
+fn next_valid(bytes: &[u8]) -> usize {
+    (1..bytes.len())
+        .find(|&at| bytes[at] == MARKER[0] && valid(&bytes[at..]).is_some())
+        .unwrap_or(bytes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifier_carries_every_bit_of_the_address() {
+        for address in [
+            Address { segment: 1, offset: 8, nonce: 0 },
+            Address { segment: MAX_SEGMENT, offset: u32::MAX, nonce: u64::MAX },
+            Address { segment: 0x0012_3456, offset: 0x89ab_cdef, nonce: 0x0123_4567_89ab_cdef },
+        ] {
+            let id = address.to_id();
+            assert_eq!(id.get_version_num(), 8);
+            assert_eq!(Address::from_id(id), Some(address));
+        }
+        assert_eq!(Address::from_id(Uuid::nil()), None);
+        assert_eq!(Address::from_id(Uuid::from_u128(u128::MAX)), None);
+    }
+
+    #[test]
+    fn walk_finds_the_records_around_damage() {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, 7, b"first");
+        let broken = bytes.len();
+        encode(&mut bytes, 8, b"second");
+        encode(&mut bytes, 9, b"");
+        bytes[broken + HEADER] ^= 1;
+        let spans: Vec<_> = walk(&bytes, 0).collect();
+        assert_eq!(spans[0], Span::Record { offset: 0, nonce: 7, payload: b"first" });
+        assert_eq!(spans[1], Span::Damage { offset: broken as u32, bytes: (HEADER + 6) as u32 });
+        assert!(matches!(spans[2], Span::Record { nonce: 9, payload: b"", .. }));
+        assert_eq!(spans.len(), 3);
+    }
+}

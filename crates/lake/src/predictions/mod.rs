@@ -1,0 +1,152 @@
+//! The prediction log: every answer is durable here before it is given.
+//!
+//! Records are opaque bytes in numbered segment files (`000001.log`, ...). One writer thread takes
+//! whatever records wait, writes them in one `write`, makes them durable in one `fdatasync`, and only
+//! then acknowledges each of them (group commit; Gray & Reuter, *Transaction Processing*, 1993, 10.4).
+//! The identifier of a record carries its place, so reading one needs no index: see [`frame`].
+//!
+//! A crash can tear only what was not acknowledged; the writer truncates such a tail when it opens.
+//! Damage anywhere else is never truncated: the segment is closed, a new one begins, and
+//! [`PredictionReader::check`] reports it.
+
+mod frame;
+mod reader;
+mod segment;
+mod writer;
+
+use std::fs::File;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+pub use frame::MAX_PAYLOAD;
+pub use reader::{Damage, LogCheck, PredictionReader, Scan};
+
+/// Why the prediction log could not do what was asked. No variant holds payload bytes.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LogError {
+    #[error("prediction log {path}: {source}")]
+    Io { path: PathBuf, source: Arc<std::io::Error> },
+    #[error("prediction log {path} is being written by another process")]
+    Locked { path: PathBuf },
+    #[error("a record of {bytes} bytes is larger than the log takes ({MAX_PAYLOAD} bytes)")]
+    TooLarge { bytes: usize },
+    #[error("too many records wait for the disk; try again later")]
+    Overloaded,
+    #[error("the prediction log is closed")]
+    Closed,
+    #[error("prediction log segment {segment:06} is damaged at byte {offset}")]
+    Damaged { segment: u32, offset: u32 },
+    #[error("the prediction log is full: segment numbers are used up")]
+    Exhausted,
+}
+
+impl LogError {
+    fn io(path: &Path) -> impl FnOnce(std::io::Error) -> LogError + '_ {
+        move |source| LogError::Io { path: path.to_owned(), source: Arc::new(source) }
+    }
+}
+
+/// Sizes of the log. The defaults suit a server.
+#[derive(Debug, Clone, Copy)]
+pub struct LogOptions {
+    /// A segment is closed before it would grow beyond this many bytes (default 64 MiB: the most that
+    /// is read at start, and held in memory by a scan). At most 2 GiB.
+    pub segment_bytes: u32,
+    /// Payload bytes that may wait for the writer; beyond it, appends answer [`LogError::Overloaded`].
+    pub pending_bytes: usize,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        LogOptions { segment_bytes: 64 << 20, pending_bytes: 256 << 20 }
+    }
+}
+
+/// The write end of the log. Clones share one writer thread; dropping the last one writes what waits and stops it.
+#[derive(Debug, Clone)]
+pub struct PredictionLog {
+    writer: Arc<writer::Writer>,
+    reader: PredictionReader,
+}
+
+impl PredictionLog {
+    /// Opens or creates the log in `dir`, truncates a torn tail and takes the write lock.
+    ///
+    /// # Errors
+    /// [`LogError::Locked`] when another process (or another value in this one) writes to it; [`LogError::Io`].
+    pub fn open(dir: &Path) -> Result<Self, LogError> {
+        Self::open_with(dir, LogOptions::default())
+    }
+
+    /// [`PredictionLog::open`] with sizes of one's own.
+    pub fn open_with(dir: &Path, options: LogOptions) -> Result<Self, LogError> {
+        std::fs::create_dir_all(dir).map_err(LogError::io(dir))?;
+        let lock = take_lock(dir)?;
+        let writer = Arc::new(writer::Writer::start(dir, options, lock)?);
+        let reader = PredictionReader::open(dir);
+        Ok(PredictionLog { writer, reader })
+    }
+
+    /// Appends one record of 0 to [`MAX_PAYLOAD`] bytes. Never blocks: the answer is a future for async
+    /// callers, and [`Pending::wait`] for others. It resolves once the record is durable.
+    pub fn append(&self, payload: Vec<u8>) -> Pending<Uuid> {
+        let (reply, answer) = oneshot::channel();
+        self.writer.submit(writer::Job::One(payload, reply));
+        Pending(answer)
+    }
+
+    /// Appends several records, acknowledged together; the identifiers come in the same order. A failure
+    /// acknowledges none of them.
+    pub fn append_all(&self, payloads: Vec<Vec<u8>>) -> Pending<Vec<Uuid>> {
+        let (reply, answer) = oneshot::channel();
+        self.writer.submit(writer::Job::Many(payloads, reply));
+        Pending(answer)
+    }
+
+    /// The record named `id`, or `None` where no such record exists.
+    pub fn get(&self, id: Uuid) -> Result<Option<Vec<u8>>, LogError> {
+        self.reader.get(id)
+    }
+
+    /// A read end over the same files.
+    pub fn reader(&self) -> &PredictionReader {
+        &self.reader
+    }
+}
+
+fn take_lock(dir: &Path) -> Result<File, LogError> {
+    let path = dir.join("LOCK");
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(LogError::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(LogError::Locked { path }),
+        Err(std::fs::TryLockError::Error(source)) => Err(LogError::io(&path)(source)),
+    }
+}
+
+/// An append on its way to the disk. Dropping it does not undo the append.
+#[derive(Debug)]
+#[must_use = "the record is acknowledged only when this resolves"]
+pub struct Pending<T>(oneshot::Receiver<Result<T, LogError>>);
+
+impl<T> Pending<T> {
+    /// Blocks this thread until the record is durable. Inside an async task, `.await` instead.
+    pub fn wait(self) -> Result<T, LogError> {
+        self.0.blocking_recv().unwrap_or(Err(LogError::Closed))
+    }
+}
+
+impl<T> Future for Pending<T> {
+    type Output = Result<T, LogError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(|answer| answer.unwrap_or(Err(LogError::Closed)))
+    }
+}

@@ -1,0 +1,132 @@
+//! Reading refused rows.
+
+use std::collections::HashSet;
+
+use arrow::array::AsArray;
+use uuid::Uuid;
+
+use crate::schema::{Kind, columns};
+use crate::{Lake, LakeError, scan};
+
+/// Which refused rows are wanted; the default is all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QuarantineFilter {
+    pub source: Option<String>,
+    /// A reason that the row must have: `field:code`, or only a field's name.
+    pub reason: Option<String>,
+    pub ingest_id: Option<Uuid>,
+}
+
+/// One refused row as it is stored.
+#[derive(Clone, PartialEq, Eq, serde::Serialize)]
+pub struct QuarantinedRow {
+    pub ingest_id: Uuid,
+    pub source: String,
+    pub file: String,
+    /// Number of the row in its file, from 1.
+    pub row: u64,
+    /// Everything that was wrong: `field:code`.
+    pub reasons: Vec<String>,
+    /// The row as it came: patient data. Show it only to who asked for it; never log it.
+    pub raw: String,
+}
+
+impl std::fmt::Debug for QuarantinedRow {
+    /// Leaves the patient's data out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QuarantinedRow")
+            .field("file", &self.file)
+            .field("row", &self.row)
+            .field("reasons", &self.reasons)
+            .finish_non_exhaustive()
+    }
+}
+
+impl QuarantineFilter {
+    fn matches(&self, source: &str, reasons: &[&str]) -> bool {
+        let has = |wanted: &String| {
+            reasons.iter().any(|reason| reason == wanted || reason.split(':').next() == Some(wanted))
+        };
+        self.source.as_deref().is_none_or(|wanted| wanted == source) && self.reason.as_ref().is_none_or(has)
+    }
+}
+
+impl Lake {
+    /// Up to `limit` refused rows of the ingests up to dataset version `version` (0: those before the first), oldest first.
+    /// Counts by source and reason need no scan: [`Totals::quarantined_by`](crate::Totals::quarantined_by).
+    ///
+    /// # Errors
+    /// [`LakeError::NoSuchVersion`].
+    pub fn quarantine(
+        &self,
+        version: u64,
+        filter: &QuarantineFilter,
+        limit: usize,
+    ) -> Result<Vec<QuarantinedRow>, LakeError> {
+        if version > 0 {
+            self.version(version)?;
+        }
+        let mut found = Vec::new();
+        for finished in self.finished()? {
+            let ingest = &finished.record.ingest;
+            let wanted = filter.ingest_id.is_none_or(|id| id == ingest.ingest_id);
+            if ingest.dataset_version <= version && wanted && ingest.quarantined > 0 {
+                self.read_ingest(ingest.ingest_id, filter, limit, &mut found)?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn read_ingest(
+        &self,
+        ingest_id: Uuid,
+        filter: &QuarantineFilter,
+        limit: usize,
+        found: &mut Vec<QuarantinedRow>,
+    ) -> Result<(), LakeError> {
+        use columns::{FILE, RAW, REASONS, ROW, SOURCE};
+        let table = self.quarantine_table();
+        let mut files = table.snapshot(None)?.files;
+        files.retain(|file| file.name.contains(&ingest_id.to_string()));
+        for batch in scan::batches(&table, &files, &[SOURCE, FILE, ROW, REASONS, RAW])? {
+            let batch = batch?;
+            let text = |name: &str| scan::column(&batch, name, Kind::Text);
+            let (source, file, reasons, raw) = (text(SOURCE)?, text(FILE)?, text(REASONS)?, text(RAW)?);
+            let row = scan::longs(&batch, ROW)?;
+            for at in 0..batch.num_rows() {
+                if found.len() >= limit {
+                    return Ok(());
+                }
+                let all: Vec<&str> = reasons.as_string::<i32>().value(at).split(';').collect();
+                let source = source.as_string::<i32>().value(at);
+                if filter.matches(source, &all) {
+                    found.push(QuarantinedRow {
+                        ingest_id,
+                        source: source.to_owned(),
+                        file: file.as_string::<i32>().value(at).to_owned(),
+                        row: row.value(at).cast_unsigned(),
+                        reasons: all.into_iter().map(str::to_owned).collect(),
+                        raw: raw.as_string::<i32>().value(at).to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys of the refused rows that are stored. The caller has swept rows of unfinished ingests.
+    pub(crate) fn load_quarantined(&self) -> Result<HashSet<u64>, LakeError> {
+        let table = self.quarantine_table();
+        let mut keys = HashSet::new();
+        if !table.exists() {
+            return Ok(keys);
+        }
+        let files = table.snapshot(None)?.files;
+        for batch in scan::batches(&table, &files, &[columns::ROW_KEY])? {
+            let batch = batch?;
+            let column = scan::longs(&batch, columns::ROW_KEY)?;
+            keys.extend(column.iter().flatten().map(i64::cast_unsigned));
+        }
+        Ok(keys)
+    }
+}

@@ -1,0 +1,228 @@
+//! Reading data files: only the columns asked for, a batch at a time.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int8Array, Int32Array, Int64Array, RecordBatch, new_null_array,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int8Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+
+use crate::schema::{Kind, columns as names};
+use crate::table::{DataFile, Table};
+use crate::{Lake, LakeError};
+
+/// Rows of a batch: its columns fit the second-level cache.
+pub(crate) const BATCH_ROWS: usize = 1 << 14;
+
+/// A data file whose footer was read.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenFile {
+    pub(crate) path: PathBuf,
+    metadata: ArrowReaderMetadata,
+}
+
+impl OpenFile {
+    pub(crate) fn open(table: &Table, file: &DataFile) -> Result<OpenFile, LakeError> {
+        let path = table.dir.join(&file.name);
+        let handle = File::open(&path).map_err(LakeError::io(&path))?;
+        let metadata = ArrowReaderMetadata::load(&handle, ArrowReaderOptions::new());
+        Ok(OpenFile { metadata: metadata.map_err(LakeError::parquet(&path))?, path })
+    }
+
+    pub(crate) fn row_groups(&self) -> usize {
+        self.metadata.metadata().num_row_groups()
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.metadata.metadata().file_metadata().num_rows().unsigned_abs()
+    }
+
+    /// Batches of one row group (`None`: of all). Columns that the file lacks are left out.
+    pub(crate) fn read(
+        &self,
+        row_group: Option<usize>,
+        columns: &[impl AsRef<str>],
+    ) -> Result<ParquetRecordBatchReader, LakeError> {
+        let handle = File::open(&self.path).map_err(LakeError::io(&self.path))?;
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, self.metadata.clone());
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().map(AsRef::as_ref));
+        builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
+        if let Some(row_group) = row_group {
+            builder = builder.with_row_groups(vec![row_group]);
+        }
+        builder.build().map_err(LakeError::parquet(&self.path))
+    }
+}
+
+/// Batches of all files in turn, with `columns` in that order; a column that a file lacks is all null.
+pub(crate) fn batches<'a>(
+    table: &'a Table,
+    files: &'a [DataFile],
+    columns: &'a [&'a str],
+) -> Result<impl Iterator<Item = Result<RecordBatch, LakeError>> + 'a, LakeError> {
+    let mut files = files.iter();
+    let mut current: Option<ParquetRecordBatchReader> = None;
+    Ok(std::iter::from_fn(move || {
+        loop {
+            if let Some(batch) = current.as_mut().and_then(Iterator::next) {
+                return Some(batch.map_err(LakeError::from));
+            }
+            let file = files.next()?;
+            match OpenFile::open(table, file).and_then(|file| file.read(None, columns)) {
+                Ok(reader) => current = Some(reader),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }))
+}
+
+/// Column `name` of `batch` as `kind`, converted where another writer stored it otherwise, null where it is missing.
+pub(crate) fn column(batch: &RecordBatch, name: &str, kind: Kind) -> Result<ArrayRef, LakeError> {
+    let wanted = kind.arrow();
+    match batch.column_by_name(name) {
+        None => Ok(new_null_array(&wanted, batch.num_rows())),
+        Some(column) if *column.data_type() == wanted => Ok(Arc::clone(column)),
+        Some(column) => Ok(cast(column, &wanted)?),
+    }
+}
+
+pub(crate) fn longs(batch: &RecordBatch, name: &str) -> Result<Int64Array, LakeError> {
+    Ok(column(batch, name, Kind::Long)?.as_primitive::<Int64Type>().clone())
+}
+
+pub(crate) fn ints(batch: &RecordBatch, name: &str) -> Result<Int32Array, LakeError> {
+    Ok(column(batch, name, Kind::Int)?.as_primitive::<Int32Type>().clone())
+}
+
+pub(crate) fn bytes(batch: &RecordBatch, name: &str) -> Result<Int8Array, LakeError> {
+    Ok(column(batch, name, Kind::Byte)?.as_primitive::<Int8Type>().clone())
+}
+
+/// Some rows of the case table, by column.
+#[derive(Debug, Clone)]
+pub struct CaseChunk {
+    batch: RecordBatch,
+}
+
+impl CaseChunk {
+    pub fn rows(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    fn typed(&self, name: &str, kind: Kind) -> Result<ArrayRef, LakeError> {
+        if self.batch.column_by_name(name).is_none() {
+            return Err(LakeError::NoSuchColumn { column: name.to_owned() });
+        }
+        column(&self.batch, name, kind)
+    }
+
+    /// An input, or the slot, as numbers; `None` where it is null.
+    pub fn ints(&self, name: &str) -> Result<Vec<Option<i32>>, LakeError> {
+        Ok(self.typed(name, Kind::Int)?.as_primitive::<Int32Type>().iter().collect())
+    }
+
+    /// A time column: microseconds since 1970-01-01T00:00:00Z.
+    pub fn instants(&self, name: &str) -> Result<Vec<Option<i64>>, LakeError> {
+        let column = self.typed(name, Kind::Instant)?;
+        Ok(column.as_primitive::<TimestampMicrosecondType>().iter().collect())
+    }
+
+    /// A key column: the bits of the 64-bit hash.
+    pub fn keys(&self, name: &str) -> Result<Vec<Option<u64>>, LakeError> {
+        let column = self.typed(name, Kind::Long)?;
+        Ok(column.as_primitive::<Int64Type>().iter().map(|key| key.map(i64::cast_unsigned)).collect())
+    }
+
+    /// A text column.
+    pub fn texts(&self, name: &str) -> Result<Vec<Option<String>>, LakeError> {
+        let column = self.typed(name, Kind::Text)?;
+        Ok(column.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect())
+    }
+
+    /// The rows as Arrow has them.
+    pub fn record_batch(&self) -> &RecordBatch {
+        &self.batch
+    }
+}
+
+/// Iterator over the rows of a dataset version, in chunks of at most 16,384.
+#[derive(Debug)]
+pub struct CaseScan {
+    table: Table,
+    files: std::vec::IntoIter<DataFile>,
+    columns: Vec<(String, DataType)>,
+    current: Option<ParquetRecordBatchReader>,
+}
+
+impl CaseScan {
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>, LakeError> {
+        loop {
+            if let Some(batch) = self.current.as_mut().and_then(Iterator::next) {
+                return Ok(Some(batch?));
+            }
+            let Some(file) = self.files.next() else {
+                return Ok(None);
+            };
+            let wanted: Vec<&str> = self.columns.iter().map(|(name, _)| name.as_str()).collect();
+            self.current = Some(OpenFile::open(&self.table, &file)?.read(None, &wanted)?);
+        }
+    }
+
+    fn chunk(&self, batch: &RecordBatch) -> Result<CaseChunk, LakeError> {
+        let columns = self.columns.iter().map(|(name, data_type)| {
+            let column = match batch.column_by_name(name) {
+                Some(column) => cast(column, data_type)?,
+                None => new_null_array(data_type, batch.num_rows()),
+            };
+            Ok((name.as_str(), column, true))
+        });
+        let columns = columns.collect::<Result<Vec<_>, LakeError>>()?;
+        Ok(CaseChunk { batch: RecordBatch::try_from_iter_with_nullable(columns)? })
+    }
+}
+
+impl Iterator for CaseScan {
+    type Item = Result<CaseChunk, LakeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.next_batch().transpose()?;
+        Some(batch.and_then(|batch| self.chunk(&batch)))
+    }
+}
+
+impl Lake {
+    /// The rows of a dataset version, with `columns` (names of [`columns`](crate::columns) or study inputs).
+    ///
+    /// # Errors
+    /// [`LakeError::NoSuchVersion`], [`LakeError::NoSuchColumn`].
+    pub fn scan_cases(&self, version: u64, columns: &[&str]) -> Result<CaseScan, LakeError> {
+        let snapshot = self.snapshot(version)?;
+        let mut typed = Vec::new();
+        for &name in columns {
+            if !snapshot.columns.iter().any(|known| known == name) {
+                return Err(LakeError::NoSuchColumn { column: name.to_owned() });
+            }
+            typed.push((name.to_owned(), plain_type(name)));
+        }
+        Ok(CaseScan { table: self.cases(), files: snapshot.files.into_iter(), columns: typed, current: None })
+    }
+}
+
+/// Type of a case column in a chunk: plain text instead of dictionaries.
+fn plain_type(name: &str) -> DataType {
+    let kind = match name {
+        names::CASE_ID | names::PATIENT_ID | names::SOURCE => Kind::Text,
+        names::SEVERITY | names::RARITY | names::DISEASE_CODE => Kind::Text,
+        names::RECORDED_AT | names::CONFIRMED_AT => Kind::Instant,
+        names::CASE_KEY | names::PATIENT_KEY => Kind::Long,
+        _ => Kind::Int,
+    };
+    kind.arrow()
+}

@@ -1,0 +1,135 @@
+//! The columns of the tables.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef, TimeUnit};
+use deltalake_core::kernel::{DataType as DeltaType, StructField};
+
+use crate::LakeError;
+
+/// Names of the columns that every case table has.
+pub mod columns {
+    pub const CASE_ID: &str = "case_id";
+    pub const PATIENT_ID: &str = "patient_id";
+    pub const SOURCE: &str = "source";
+    pub const RECORDED_AT: &str = "recorded_at";
+    pub const SEVERITY: &str = "severity";
+    pub const RARITY: &str = "rarity";
+    pub const DISEASE_CODE: &str = "disease_code";
+    pub const CONFIRMED_AT: &str = "confirmed_at";
+    /// 64-bit hash of the case identifier (XXH3).
+    pub const CASE_KEY: &str = "case_key";
+    /// 64-bit hash of the patient's pseudonym (XXH3).
+    pub const PATIENT_KEY: &str = "patient_key";
+    /// Split slot, 0 to 19; null without a confirmed outcome.
+    pub const SLOT: &str = "slot";
+
+    pub(crate) const INGEST_ID: &str = "ingest_id";
+    pub(crate) const FILE: &str = "file";
+    pub(crate) const ROW: &str = "row";
+    pub(crate) const REASONS: &str = "reasons";
+    pub(crate) const RAW: &str = "raw";
+    pub(crate) const ROW_KEY: &str = "row_key";
+}
+
+/// The inputs of a study: each is a 32-bit integer column of the case table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    /// Column names, in the order in which rows bring their values.
+    pub inputs: Vec<String>,
+}
+
+/// A column's type, in Arrow and in Delta.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    /// Text with few different values, dictionary-encoded.
+    Code,
+    Int,
+    Long,
+    Byte,
+    Instant,
+}
+
+impl Kind {
+    pub(crate) fn arrow(self) -> DataType {
+        match self {
+            Kind::Text => DataType::Utf8,
+            Kind::Code => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+            Kind::Int => DataType::Int32,
+            Kind::Long => DataType::Int64,
+            Kind::Byte => DataType::Int8,
+            Kind::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        }
+    }
+
+    fn delta(self) -> DeltaType {
+        match self {
+            Kind::Text | Kind::Code => DeltaType::STRING,
+            Kind::Int => DeltaType::INTEGER,
+            Kind::Long => DeltaType::LONG,
+            Kind::Byte => DeltaType::BYTE,
+            Kind::Instant => DeltaType::TIMESTAMP,
+        }
+    }
+}
+
+/// A named column.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+}
+
+fn column(name: &str, kind: Kind) -> Column {
+    Column { name: name.to_owned(), kind }
+}
+
+/// Columns of `cases`, in storage order.
+pub(crate) fn case_columns(schema: &Schema) -> Result<Vec<Column>, LakeError> {
+    use columns::*;
+    let mut all = vec![
+        column(CASE_ID, Kind::Text),
+        column(PATIENT_ID, Kind::Text),
+        column(SOURCE, Kind::Code),
+        column(RECORDED_AT, Kind::Instant),
+        column(SEVERITY, Kind::Code),
+        column(RARITY, Kind::Code),
+        column(DISEASE_CODE, Kind::Code),
+        column(CONFIRMED_AT, Kind::Instant),
+        column(CASE_KEY, Kind::Long),
+        column(PATIENT_KEY, Kind::Long),
+        column(SLOT, Kind::Byte),
+    ];
+    for input in &schema.inputs {
+        if all.iter().any(|known| known.name == *input) {
+            return Err(LakeError::ReservedColumn { column: input.clone() });
+        }
+        all.push(column(input, Kind::Int));
+    }
+    Ok(all)
+}
+
+/// Columns of `quarantine`, in storage order.
+pub(crate) fn quarantine_columns() -> Vec<Column> {
+    use columns::*;
+    vec![
+        column(INGEST_ID, Kind::Code),
+        column(SOURCE, Kind::Code),
+        column(FILE, Kind::Code),
+        column(ROW, Kind::Long),
+        column(REASONS, Kind::Code),
+        column(RAW, Kind::Text),
+        column(ROW_KEY, Kind::Long),
+    ]
+}
+
+pub(crate) fn arrow_schema(columns: &[Column]) -> SchemaRef {
+    let fields = columns.iter().map(|c| Field::new(&c.name, c.kind.arrow(), true));
+    Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>()))
+}
+
+/// All columns are nullable, so that a study may gain an input later.
+pub(crate) fn delta_fields(columns: &[Column]) -> Vec<StructField> {
+    columns.iter().map(|c| StructField::nullable(&c.name, c.kind.delta())).collect()
+}

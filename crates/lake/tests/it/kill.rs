@@ -1,0 +1,78 @@
+//! `kill -9` at random moments of an ingest.
+
+use std::io::{BufRead, BufReader};
+use std::time::Duration;
+
+use lake::{Lake, QuarantineFilter, columns};
+
+use crate::support::{Dice, begin, child_dir, push_all, refuse, spawn_child};
+
+const ROWS: u64 = 400;
+const REFUSED: u64 = 5;
+
+/// Not a test of its own: ingests file after file until it is killed.
+#[test]
+#[ignore = "started by the test below, in a process of its own"]
+fn ingests_until_killed() {
+    let Some(dir) = child_dir() else { return };
+    let lake = Lake::open(&dir);
+    loop {
+        // The next file that a restarted feed would send: the one after the newest version.
+        let next = lake.newest().unwrap().map_or(0, |newest| newest.version);
+        let mut ingest = begin(&lake, "ehr").unwrap();
+        push_all(&mut ingest, next * ROWS..(next + 1) * ROWS);
+        for row in 1..=REFUSED {
+            refuse(&mut ingest, "bad.csv", row, &format!("{{\"file\":{next},\"row\":{row}}}"));
+        }
+        let report = ingest.commit().unwrap();
+        println!("\nDONE {}", report.new_version.unwrap());
+    }
+}
+
+#[test]
+fn a_killed_ingest_leaves_the_version_before_or_after() {
+    let dir = tempfile::tempdir().unwrap();
+    let lake = Lake::open(dir.path());
+    let mut dice = Dice(7);
+    let (mut acknowledged, mut swept) = (0, 0);
+    for round in 0..24 {
+        let mut child = spawn_child("kill::ingests_until_killed", dir.path());
+        std::thread::sleep(Duration::from_millis(10 + dice.below(140)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        for line in out.lines().map_while(Result::ok) {
+            if let Some(version) = line.strip_prefix("DONE ") {
+                acknowledged = acknowledged.max(version.parse().unwrap());
+            }
+        }
+        swept += assert_whole(&lake, acknowledged, round);
+    }
+    assert!(acknowledged > 3, "the children got {acknowledged} files done: too few to say anything");
+    // A last, undisturbed ingest goes on from there and cleans up.
+    let newest = lake.newest().unwrap().unwrap().version;
+    let mut ingest = begin(&lake, "ehr").unwrap();
+    assert_eq!(push_all(&mut ingest, 0..(newest + 1) * ROWS), ROWS);
+    assert_eq!(ingest.commit().unwrap().new_version, Some(newest + 1));
+    let check = lake.check().unwrap();
+    assert_eq!((check.problems.len(), check.leftovers.len()), (0, 0), "{check:?}");
+    assert!(swept > 0, "no kill hit an ingest in its course");
+}
+
+/// Returns how many leftovers there are.
+fn assert_whole(lake: &Lake, acknowledged: u64, round: u64) -> usize {
+    let check = lake.check().unwrap();
+    assert_eq!(check.problems, Vec::<String>::new(), "round {round}");
+    assert!(check.dataset_version >= acknowledged, "round {round}: an acknowledged version is gone");
+    let Some(newest) = lake.newest().unwrap() else {
+        return check.leftovers.len();
+    };
+    assert_eq!(newest.version, check.dataset_version);
+    assert_eq!(newest.totals.rows, newest.version * ROWS, "round {round}: a version is not whole");
+    assert_eq!(newest.totals.quarantined, newest.version * REFUSED);
+    let scan = lake.scan_cases(newest.version, &[columns::CASE_ID]).unwrap();
+    assert_eq!(scan.map(|chunk| chunk.unwrap().rows() as u64).sum::<u64>(), newest.version * ROWS);
+    let refused = lake.quarantine(newest.version, &QuarantineFilter::default(), usize::MAX).unwrap();
+    assert_eq!(refused.len() as u64, newest.version * REFUSED);
+    check.leftovers.len()
+}

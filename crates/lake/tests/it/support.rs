@@ -1,0 +1,134 @@
+//! Made-up cases, and children to kill.
+
+use std::process::{Child, Command, Stdio};
+
+use lake::{CaseRow, Ingest, IngestMeta, Lake, LakeError, Pushed, QuarantineRow, Reason, Schema};
+use time::macros::datetime;
+
+/// A small generator of its own (Knuth's MMIX constants), so that every run makes the same rows.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) % n
+    }
+}
+
+pub const INPUTS: [&str; 3] = ["age_years", "systolic_mmhg", "exercise_days_per_month"];
+
+pub fn schema() -> Schema {
+    Schema { inputs: INPUTS.map(str::to_owned).to_vec() }
+}
+
+pub fn meta(source: &str) -> IngestMeta {
+    IngestMeta { source: source.to_owned(), now: datetime!(2026-01-02 03:04:05 UTC), schema: schema() }
+}
+
+/// Each block of 20 in an order of its own: enough of a permutation for these tests.
+pub fn rule(stratum: &str, n: u64) -> u8 {
+    let start = stratum.len() as u64 + n / 20;
+    ((n % 20 * 7 + start) % 20) as u8
+}
+
+pub fn begin(lake: &Lake, source: &str) -> Result<Ingest, LakeError> {
+    lake.begin_ingest(meta(source), rule)
+}
+
+/// One made-up case; `n` decides everything.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    pub case_id: String,
+    pub patient_id: String,
+    pub inputs: [Option<i32>; 3],
+    pub severity: Option<&'static str>,
+    pub rarity: Option<&'static str>,
+    pub disease: Option<&'static str>,
+}
+
+/// Two cases a patient; one in eleven unconfirmed, one in thirteen without a pressure.
+pub fn made(n: u64) -> Made {
+    let mut dice = Dice(n ^ 0x9e37_79b9);
+    dice.below(2);
+    let (severity, rarity, disease) = match dice.below(6) {
+        0 | 1 => ("healthy", None, None),
+        2 => ("mild", Some("common"), Some("ICD-10:I10")),
+        3 => ("acute", Some("common"), Some("ICD-10:I21")),
+        4 => ("chronic", Some("common"), None),
+        _ => ("chronic", Some("orphan"), Some("ORPHA:586")),
+    };
+    let confirmed = n % 11 != 0;
+    Made {
+        case_id: format!("c-{n}"),
+        patient_id: format!("p-{}", n / 2),
+        inputs: [
+            Some(dice.below(121) as i32),
+            (n % 13 != 0).then(|| 50 + dice.below(231) as i32),
+            Some(dice.below(32) as i32),
+        ],
+        severity: confirmed.then_some(severity),
+        rarity: rarity.filter(|_| confirmed),
+        disease: disease.filter(|_| confirmed),
+    }
+}
+
+impl Made {
+    pub fn row(&self) -> CaseRow<'_> {
+        CaseRow {
+            case_id: &self.case_id,
+            patient_id: &self.patient_id,
+            source: "ehr",
+            recorded_at: Some(1_700_000_000_000_000),
+            inputs: &self.inputs,
+            severity: self.severity,
+            rarity: self.rarity,
+            disease_code: self.disease,
+            confirmed_at: None,
+        }
+    }
+}
+
+pub fn push_all(ingest: &mut Ingest, numbers: impl Iterator<Item = u64>) -> u64 {
+    let mut added = 0;
+    for n in numbers {
+        added += u64::from(ingest.push(&made(n).row()).unwrap() == Pushed::Added);
+    }
+    added
+}
+
+pub fn refuse(ingest: &mut Ingest, file: &str, row: u64, raw: &str) -> Pushed {
+    let reasons = [
+        Reason { field: "systolic_mmhg", code: "out_of_range" },
+        Reason { field: "gender", code: "unknown_code" },
+    ];
+    let reasons = &reasons[..1 + (row % 2) as usize];
+    ingest.quarantine(&QuarantineRow { source: "ehr", file, row, reasons, raw }).unwrap()
+}
+
+/// Starts the ignored test `name` of this binary in a process of its own.
+pub fn spawn_child(name: &str, dir: &std::path::Path) -> Child {
+    child_command(Command::new(std::env::current_exe().unwrap()), name, dir)
+}
+
+/// The same, under a limit (1,024-byte blocks) on the size of any file that it writes.
+pub fn spawn_limited_child(name: &str, dir: &std::path::Path, blocks: u32) -> Child {
+    let mut command = Command::new("bash");
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+    command.args(["-c", &script, "child"]).arg(std::env::current_exe().unwrap());
+    child_command(command, name, dir)
+}
+
+fn child_command(mut command: Command, name: &str, dir: &std::path::Path) -> Child {
+    command
+        .args([name, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+        .env("LAKE_CHILD_DIR", dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// The folder that a child works in; `None` when the test was not started as a child.
+pub fn child_dir() -> Option<std::path::PathBuf> {
+    std::env::var_os("LAKE_CHILD_DIR").map(Into::into)
+}
