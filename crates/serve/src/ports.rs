@@ -26,12 +26,33 @@ pub trait Model: Send + Sync + std::fmt::Debug {
 pub trait Champions: Send + Sync {
     /// `None` while no model has been promoted.
     fn current(&self) -> Option<Arc<dyn Model>>;
+
+    /// The study of a model that answered before, so that its answers can be shown again; `None` where
+    /// its bundle is gone. Called for models other than the current one only.
+    fn study(&self, version: &str) -> Pending<Option<Arc<Study>>>;
+
+    /// The registry has another champion: resolves once it is served, or could not be loaded (the old
+    /// one then goes on).
+    fn refresh(&self) -> Pending<()>;
 }
 
 /// The prediction log: nothing is answered that is not in it.
 pub trait PredictionLog: Send + Sync {
     /// Resolves once the record is durable.
     fn append(&self, record: Vec<u8>) -> Pending<Result<Uuid, LogError>>;
+
+    /// Several records, in order; resolves once all are durable.
+    fn append_all(&self, records: Vec<Vec<u8>>) -> Pending<Result<Vec<Uuid>, LogError>> {
+        let pending: Vec<_> = records.into_iter().map(|record| self.append(record)).collect();
+        Box::pin(async move {
+            let mut ids = Vec::with_capacity(pending.len());
+            for id in pending {
+                ids.push(id.await?);
+            }
+            Ok(ids)
+        })
+    }
+
     fn get(&self, id: Uuid) -> Pending<Result<Option<Vec<u8>>, LogError>>;
 }
 

@@ -1,0 +1,84 @@
+//! Every address that is served.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::Uri,
+    middleware,
+    routing::{MethodRouter, get, post},
+};
+
+use crate::{
+    app::App,
+    assets, edge,
+    fault::{Fault, Kind},
+    health, openapi, rest, web,
+};
+
+/// The one route whose requests may be large and long.
+pub(crate) const BATCH: &str = "/api/v1/predictions/batch";
+
+type Route = (&'static str, MethodRouter<Arc<App>>);
+
+fn all() -> Vec<Route> {
+    let mut routes: Vec<Route> = vec![
+        ("/healthz", get(health::live)),
+        ("/readyz", get(health::ready)),
+        ("/metrics", get(health::metrics)),
+        ("/openapi.json", get(openapi::document)),
+        ("/assets/{*path}", get(assets::file)),
+    ];
+    routes.extend(api());
+    routes.extend(pages());
+    routes
+}
+
+fn api() -> [Route; 12] {
+    [
+        ("/api/v1/predictions", post(rest::predictions::create)),
+        (BATCH, post(rest::batch::create)),
+        ("/api/v1/predictions/{id}", get(rest::predictions::show)),
+        ("/api/v1/predictions/{id}/feedback", post(rest::feedback::create)),
+        ("/api/v1/reviews", get(rest::records::reviews)),
+        ("/api/v1/audit", get(rest::records::audit)),
+        ("/api/v1/datasets", get(rest::records::datasets)),
+        ("/api/v1/models", get(rest::models::list)),
+        ("/api/v1/models/champion", get(rest::models::champion)),
+        ("/api/v1/models/rollback", post(rest::models::rollback)),
+        ("/api/v1/models/{version}", get(rest::models::show)),
+        ("/api/v1/models/{version}/promote", post(rest::models::promote)),
+    ]
+}
+
+fn pages() -> [Route; 5] {
+    [
+        ("/", get(web::form::page).post(web::form::submit)),
+        ("/cases/{id}", get(web::case::page)),
+        ("/cases/{id}/feedback", get(web::feedback::page).post(web::feedback::submit)),
+        ("/model", get(web::model_card::page)),
+        ("/docs", get(web::docs::page)),
+    ]
+}
+
+/// The paths, as metrics name them.
+pub(crate) fn names() -> Vec<&'static str> {
+    all().into_iter().map(|(path, _)| path).collect()
+}
+
+/// Whether an address is made for programs: its faults are never pages.
+pub(crate) fn is_programmatic(path: &str) -> bool {
+    path.starts_with("/api/") || matches!(path, "/healthz" | "/readyz" | "/metrics" | "/openapi.json")
+}
+
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let mut router = Router::new();
+    for (path, methods) in all() {
+        router = router.route(path, methods);
+    }
+    router
+        .fallback(async |_: Uri| Fault::new(Kind::NotFound))
+        .method_not_allowed_fallback(async || Fault::new(Kind::MethodNotAllowed))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), edge::edge))
+        .with_state(app)
+}

@@ -1,0 +1,249 @@
+//! A running server for one test: ports in memory, a registry in a temporary folder, a real socket.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, RwLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use clinical::Study;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, header};
+use hyper_util::rt::TokioIo;
+use registry::Registry;
+use serde_json::Value;
+use serve::{
+    Settings, State, Version,
+    ports::{Catalogue, CatalogueError, Champions, LogError, Model, Pending, PredictionLog},
+};
+use tokio::{net::TcpListener, net::TcpStream, sync::oneshot, task::JoinHandle};
+use uuid::Uuid;
+
+use crate::model::ClosedForm;
+
+#[derive(Default)]
+pub struct Throne {
+    pub current: RwLock<Option<Arc<dyn Model>>>,
+    pub former: RwLock<HashMap<String, Arc<Study>>>,
+}
+
+impl Throne {
+    pub fn set(&self, model: ClosedForm) {
+        let study = Arc::new(model.study().clone());
+        self.former.write().unwrap().insert(model.reference().version.clone(), study);
+        *self.current.write().unwrap() = Some(Arc::new(model));
+    }
+}
+
+impl Champions for Throne {
+    fn current(&self) -> Option<Arc<dyn Model>> {
+        self.current.read().unwrap().clone()
+    }
+
+    fn study(&self, version: &str) -> Pending<Option<Arc<Study>>> {
+        let study = self.former.read().unwrap().get(version).cloned();
+        Box::pin(std::future::ready(study))
+    }
+
+    fn refresh(&self) -> Pending<()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[derive(Default)]
+pub struct Notebook {
+    pub pages: Mutex<HashMap<Uuid, Vec<u8>>>,
+    pub delay: Mutex<Duration>,
+    pub broken: Mutex<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct Log(pub Arc<Notebook>);
+
+impl PredictionLog for Log {
+    fn append(&self, record: Vec<u8>) -> Pending<Result<Uuid, LogError>> {
+        let (log, delay) = (Arc::clone(&self.0), *self.0.delay.lock().unwrap());
+        Box::pin(async move {
+            tokio::time::sleep(delay).await;
+            if *log.broken.lock().unwrap() {
+                return Err(LogError("the disk is full".to_owned()));
+            }
+            let id = Uuid::now_v7();
+            log.pages.lock().unwrap().insert(id, record);
+            Ok(id)
+        })
+    }
+
+    fn get(&self, id: Uuid) -> Pending<Result<Option<Vec<u8>>, LogError>> {
+        let page = self.0.pages.lock().unwrap().get(&id).cloned();
+        Box::pin(std::future::ready(Ok(page)))
+    }
+}
+
+struct Shelf;
+
+impl Catalogue for Shelf {
+    fn datasets(&self) -> Result<Value, CatalogueError> {
+        Ok(serde_json::json!({"datasets": [{"version": 3, "cases": 10_000}]}))
+    }
+}
+
+pub struct House {
+    pub address: SocketAddr,
+    pub throne: Arc<Throne>,
+    pub log: Log,
+    pub registry: Arc<Registry>,
+    stop: Option<oneshot::Sender<()>>,
+    server: Option<JoinHandle<std::io::Result<()>>>,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    /// A server with the default study and the model `m-0001`.
+    pub async fn open() -> House {
+        House::with(Study::default_study().clone()).await
+    }
+
+    pub async fn with(study: Study) -> House {
+        let house = House::start(study.clone(), Settings::default()).await;
+        house.throne.set(ClosedForm::new(study, "m-0001", 0.0));
+        house
+    }
+
+    /// A server without a champion.
+    pub async fn start(study: Study, settings: Settings) -> House {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Arc::new(Registry::open(folder.path()).unwrap());
+        let (throne, log) = (Arc::new(Throne::default()), Log::default());
+        let state = State {
+            champions: Arc::clone(&throne) as Arc<dyn Champions>,
+            log: Arc::new(log.clone()),
+            catalogue: Arc::new(Shelf),
+            registry: Arc::clone(&registry),
+            study: Arc::new(study),
+            clock: Arc::new(time::OffsetDateTime::now_utc),
+            version: Version { version: "0.1.0".to_owned(), commit: "abc".to_owned() },
+            settings,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(serve::serve(listener, state, async {
+            let _ = stopped.await;
+        }));
+        House { address, throne, log, registry, stop: Some(stop), server: Some(server), _folder: folder }
+    }
+
+    pub fn ask_to_stop(&mut self) -> JoinHandle<std::io::Result<()>> {
+        self.stop.take().unwrap().send(()).unwrap();
+        self.server.take().unwrap()
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.client().await.send("GET", path, &[], "").await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.client().await.send("POST", path, &[JSON], body.to_string()).await
+    }
+
+    pub async fn predict(&self, body: &Value) -> Value {
+        let reply = self.post("/api/v1/predictions", body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()
+    }
+}
+
+pub const JSON: (&str, &str) = ("content-type", "application/json");
+pub const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub const HTML: (&str, &str) = ("accept", "text/html,*/*;q=0.8");
+
+/// A patient of the default study.
+pub fn patient() -> Value {
+    serde_json::json!({
+        "patient_id": "p-1", "age_years": 54, "gender": "female", "blood_type": "O",
+        "systolic_mmhg": 138, "diastolic_mmhg": 86, "exercise_days_per_month": 6
+    })
+}
+
+pub fn with(mut value: Value, field: &str, other: Value) -> Value {
+    value[field] = other;
+    value
+}
+
+/// One connection.
+pub struct Client(hyper::client::conn::http1::SendRequest<Full<Bytes>>);
+
+pub struct Reply {
+    pub status: u16,
+    pub headers: hyper::HeaderMap,
+    pub body: Bytes,
+}
+
+impl Reply {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// `field:code` of every error, and that the document is a problem in full.
+    pub fn problems(&self) -> Vec<String> {
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status);
+        for member in ["type", "title", "detail", "instance"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
+        }
+        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+        errors
+            .iter()
+            .map(|error| {
+                assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{error}");
+                format!("{}:{}", error["field"].as_str().unwrap(), error["code"].as_str().unwrap())
+            })
+            .collect()
+    }
+}
+
+impl Client {
+    pub async fn connect(address: SocketAddr) -> Client {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Client(sender)
+    }
+
+    pub async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Reply {
+        let mut request = Request::builder().method(method).uri(path);
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header(header::HOST, "localhost:8501");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.0.ready().await.unwrap();
+        let response = self.0.send_request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Reply { status: head.status.as_u16(), headers: head.headers, body }
+    }
+}
