@@ -1,1 +1,40 @@
+//! Numbers with uncertainty, and rules over them.
+//!
+//! Everything is computed on *cells*: one possible patient's values with the counts of the patients that have them.
+//! Counts are sufficient for every figure here, so a billion patients cost what their cells cost.
+//!
+//! - [`Cells`] takes counts and a model's answers; [`evaluate`] makes a [`Report`] of [`Figure`]s with 95 % intervals.
+//! - [`InputLimit`]: what the best possible rule could reach with these inputs.
+//! - [`Rule`] and [`Verdict`]: a gate before promotion and an alarm in production are the same thing.
+//! - [`reference`](mod@reference): a cohort of known distribution, its exact scores and a sampler.
+//!
+//! Invariants: no model, no file, no clock; randomness by seed. A figure is a number or the reason why there is none,
+//! never NaN and never a stand-in.
 
+mod alias;
+mod bootstrap;
+mod calibration;
+mod cells;
+mod confusion;
+mod error;
+mod figure;
+mod limit;
+mod population;
+mod proportion;
+mod ranking;
+pub mod reference;
+mod report;
+mod rule;
+mod statistics;
+
+pub use bootstrap::Bootstrap;
+pub use calibration::CalibrationBin;
+pub use cells::{Answer, Cells};
+pub use error::{Error, Result};
+pub use figure::{Estimate, Figure};
+pub use limit::{InputLimit, Sufficiency};
+pub use population::Population;
+pub use proportion::clopper_pearson;
+pub use ranking::OperatingPoint;
+pub use report::{Calibration, Figures, Grouping, Metric, Report, Subgroup, evaluate, subgroups};
+pub use rule::{Comparison, Light, Outcome, Reading, Rule, Verdict};

@@ -1,0 +1,227 @@
+//! One rule type for gates before promotion and for alarms in production.
+
+use std::fmt;
+
+use clinical::study::{Gate, GateMetric};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    figure::{Estimate, Figure},
+    report::{Figures, Metric},
+};
+
+/// Below this many cases nothing can be proved about a recall of 0.70: 9 of 9 is the least that does so at 95 %.
+const FEWEST_CASES: u64 = 9;
+
+/// Which side of the bound is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparison {
+    AtLeast,
+    AtMost,
+}
+
+/// Which number of a figure is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    Value,
+    /// The low end of the 95 % interval.
+    Low,
+    /// The high end of the 95 % interval.
+    High,
+}
+
+/// A condition on one figure.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    pub metric: Metric,
+    pub comparison: Comparison,
+    pub bound: f64,
+    pub reading: Reading,
+    /// With fewer cases than this the verdict is open.
+    pub fewest: u64,
+}
+
+/// How a rule came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Holds,
+    Fails,
+    /// There is no figure, or too few cases.
+    Undetermined,
+}
+
+/// A rule, how it came out, and why, in a sentence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub rule: Rule,
+    pub outcome: Outcome,
+    pub because: String,
+}
+
+/// The state of a target in production.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Light {
+    /// The value reaches the target.
+    Green,
+    /// The value misses the target, chance is not excluded.
+    Amber,
+    /// Even the better end of the 95 % interval misses the target.
+    Red,
+    /// Fewer than nine cases, or no figure.
+    Grey,
+}
+
+impl Rule {
+    /// The value itself must not be below `bound`.
+    #[must_use]
+    pub fn at_least(metric: Metric, bound: f64) -> Self {
+        Self { metric, comparison: Comparison::AtLeast, bound, reading: Reading::Value, fewest: 1 }
+    }
+
+    /// The value itself must not be above `bound`.
+    #[must_use]
+    pub fn at_most(metric: Metric, bound: f64) -> Self {
+        Self { comparison: Comparison::AtMost, ..Self::at_least(metric, bound) }
+    }
+
+    /// The rules of a study's gate: one per bound that it gives.
+    #[must_use]
+    pub fn of_gate(gate: &Gate) -> Vec<Self> {
+        let metric = gate.metric.into();
+        let low = gate.at_least.map(|bound| Self::at_least(metric, bound));
+        low.into_iter().chain(gate.at_most.map(|bound| Self::at_most(metric, bound))).collect()
+    }
+
+    /// Applies the rule to the figure that it names.
+    #[must_use]
+    pub fn judge(&self, figures: &Figures) -> Verdict {
+        let (outcome, because) = match figures.figure(self.metric) {
+            Figure::Undefined { because } => {
+                (Outcome::Undetermined, format!("{} is not defined: {because}", self.metric))
+            }
+            Figure::Measured(e) if e.n < self.fewest => {
+                let n = e.n;
+                (
+                    Outcome::Undetermined,
+                    format!("{} rests on {n} cases, {} are needed", self.metric, self.fewest),
+                )
+            }
+            Figure::Measured(e) => {
+                let (number, name) = self.read(e);
+                let holds = self.is_good(number);
+                let word = match (self.comparison, holds) {
+                    (Comparison::AtLeast, true) => "at least",
+                    (Comparison::AtLeast, false) => "below",
+                    (Comparison::AtMost, true) => "at most",
+                    (Comparison::AtMost, false) => "above",
+                };
+                let outcome = if holds { Outcome::Holds } else { Outcome::Fails };
+                let Estimate { value, low, high, n } = e;
+                let figure = format!("{} {value:.4} ({low:.4} to {high:.4}, n = {n})", self.metric);
+                (outcome, format!("{figure}: {name} is {word} {}", self.bound))
+            }
+        };
+        Verdict { rule: *self, outcome, because }
+    }
+
+    /// The state of a production alarm on a figure: red when the better end of the 95 % interval misses the bound, amber
+    /// when the value does, grey below nine cases.
+    #[must_use]
+    pub fn light(&self, figure: &Figure) -> Light {
+        let Some(e) = figure.estimate().filter(|e| e.n >= FEWEST_CASES.max(self.fewest)) else {
+            return Light::Grey;
+        };
+        let better_end = match self.comparison {
+            Comparison::AtLeast => e.high,
+            Comparison::AtMost => e.low,
+        };
+        match (self.is_good(better_end), self.is_good(e.value)) {
+            (false, _) => Light::Red,
+            (true, false) => Light::Amber,
+            (true, true) => Light::Green,
+        }
+    }
+
+    fn is_good(&self, number: f64) -> bool {
+        match self.comparison {
+            Comparison::AtLeast => number >= self.bound,
+            Comparison::AtMost => number <= self.bound,
+        }
+    }
+
+    fn read(&self, e: &Estimate) -> (f64, &'static str) {
+        match self.reading {
+            Reading::Value => (e.value, "the value"),
+            Reading::Low => (e.low, "the low end"),
+            Reading::High => (e.high, "the high end"),
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F1Common => "F1 of the common diseases",
+            Self::MacroF1 => "macro F1",
+            Self::OrphanRecall => "orphan recall",
+            Self::OrphanPrecision => "orphan precision",
+            Self::AlertsPer1000 => "alerts per 1,000",
+            Self::NumberNeededToReview => "number needed to review",
+            Self::OrphanAveragePrecision => "orphan average precision",
+            Self::OrphanRocAuc => "orphan ROC AUC",
+            Self::Brier => "Brier score",
+            Self::LogLoss => "log loss",
+            Self::CalibrationError => "calibration error",
+            Self::OrphanBrier => "orphan Brier score",
+            Self::OrphanLogLoss => "orphan log loss",
+            Self::OrphanCalibrationError => "orphan calibration error",
+        })
+    }
+}
+
+impl From<GateMetric> for Metric {
+    fn from(metric: GateMetric) -> Self {
+        match metric {
+            GateMetric::F1Common => Self::F1Common,
+            GateMetric::MacroF1 => Self::MacroF1,
+            GateMetric::OrphanRecall => Self::OrphanRecall,
+            GateMetric::OrphanAveragePrecision => Self::OrphanAveragePrecision,
+            GateMetric::CalibrationError => Self::CalibrationError,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure(value: f64, low: f64, high: f64, n: u64) -> Figure {
+        Figure::Measured(Estimate { value, low, high, n })
+    }
+
+    #[test]
+    fn lights_follow_value_interval_and_number() {
+        let recall = Rule::at_least(Metric::OrphanRecall, 0.70);
+        assert_eq!(recall.light(&figure(0.80, 0.6, 0.9, 40)), Light::Green);
+        assert_eq!(recall.light(&figure(0.65, 0.5, 0.8, 40)), Light::Amber);
+        assert_eq!(recall.light(&figure(0.50, 0.4, 0.69, 40)), Light::Red);
+        assert_eq!(recall.light(&figure(0.50, 0.4, 0.69, 8)), Light::Grey);
+        assert_eq!(recall.light(&figure(0.50, 0.4, 0.69, 9)), Light::Red);
+        assert_eq!(recall.light(&Figure::undefined("no orphan patient")), Light::Grey);
+        let error = Rule::at_most(Metric::CalibrationError, 0.05);
+        assert_eq!(error.light(&figure(0.04, 0.0, 0.09, 40)), Light::Green);
+        assert_eq!(error.light(&figure(0.06, 0.04, 0.09, 40)), Light::Amber);
+        assert_eq!(error.light(&figure(0.09, 0.06, 0.1, 40)), Light::Red);
+    }
+
+    #[test]
+    fn a_studys_gate_becomes_its_rules() {
+        let gate = Gate { metric: GateMetric::MacroF1, at_least: Some(0.5), at_most: Some(0.9) };
+        let rules = Rule::of_gate(&gate);
+        assert_eq!(rules, [Rule::at_least(Metric::MacroF1, 0.5), Rule::at_most(Metric::MacroF1, 0.9)]);
+    }
+}
