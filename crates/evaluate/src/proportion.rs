@@ -8,7 +8,7 @@ use crate::figure::{Estimate, Figure};
 const TAIL: f64 = 0.025;
 
 /// From this many hits and misses on the score interval stands in for the exact one, which the continued fraction no
-/// longer reaches; their difference is below one hit in a hundred.
+/// longer reaches; they differ by less than a quarter of a hit.
 const MANY: u64 = 200_000;
 
 /// The exact 95 % interval of a proportion, `hits` of `n` (Clopper and Pearson, Biometrika 26, 1934): both ends

@@ -123,10 +123,11 @@ fn subgroups_are_what_their_members_alone_give() {
     assert_eq!(subgroups(&all, &unknown, &FEW), Err(Error::NoSuchGroup { cell: 1, group: 1 }));
 }
 
+/// Why a figure is undefined; empty for one that is not.
 fn reason(figure: &Figure) -> &str {
     match figure {
         Figure::Undefined { because } => because,
-        Figure::Measured(e) => panic!("{e:?}"),
+        Figure::Measured(_) => "",
     }
 }
 

@@ -99,6 +99,6 @@ for name, cells, scale, tied in [("single patients", 400, 1.0, False), ("tied sc
     cases.append(case)
 
 intervals = [clopper_pearson(k, n) for n in (1, 2, 9, 10, 49, 100, 1500, 20000) for k in sorted({0, 1, n // 3, n // 2, n - 1, n})]
-intervals += [clopper_pearson(k, n) for k, n in [(3, 10**6), (420, 10**6), (10**5, 10**6), (7 * 10**5, 10**6), (5 * 10**8, 10**9), (10**9 - 20, 10**9)]]
+intervals += [clopper_pearson(k, n) for k, n in [(3, 10**6), (420, 10**6), (10**5, 10**6), (7 * 10**5, 10**6), (199_999, 399_998), (199_999, 10**9), (300_000, 600_000), (5 * 10**8, 10**9), (10**9 - 20, 10**9)]]
 print(json.dumps({"made_by": "metrics.py", "numpy": np.__version__, "scipy": scipy.__version__, "scikit-learn": sklearn.__version__,
                   "python": platform.python_version(), "cases": cases, "clopper_pearson": intervals}))
