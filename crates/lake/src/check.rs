@@ -58,8 +58,8 @@ impl Lake {
         if let Some(last) = finished.last() {
             check.check_columns(&self.cases(), &last.record.ingest.inputs)?;
         }
-        check.leftovers.extend(self.leftover_paths()?.into_iter().map(Leftover::File));
-        let orphans = self.orphaned_quarantine()?;
+        check.leftovers.extend(self.leftover_paths(&finished)?.into_iter().map(Leftover::File));
+        let orphans = self.orphaned_quarantine(&finished)?;
         check.leftovers.extend(orphans.into_iter().map(|file| Leftover::Quarantine(file.name)));
         Ok(check)
     }

@@ -20,6 +20,7 @@ mod data_file;
 mod error;
 mod index;
 mod ingest;
+mod lock;
 mod open;
 mod outcome;
 pub mod predictions;

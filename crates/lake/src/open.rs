@@ -1,14 +1,14 @@
 //! The lake: where its tables are, its history, its lock.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use arrow::array::Array;
 
 use crate::index::CaseIndex;
+use crate::lock::Lock;
 use crate::record::{DatasetVersion, Finished, IngestRecord, RECORD_KEY, dataset_versions};
 use crate::schema::columns;
-use crate::table::{DataFile, Snapshot, Table};
+use crate::table::{DataFile, Table, ingest_of};
 use crate::{LakeError, scan};
 
 /// The tables under `<data-dir>/lake/`. Cheap to clone; holds no open file.
@@ -74,61 +74,39 @@ impl Lake {
         Ok(finished)
     }
 
-    /// The case table as it was at a dataset version.
-    pub(crate) fn snapshot(&self, version: u64) -> Result<Snapshot, LakeError> {
-        let table_version = self.version(version)?.table_version;
-        self.cases().snapshot(Some(table_version))
-    }
-
     /// Takes the ingest lock.
-    pub(crate) fn lock(&self) -> Result<File, LakeError> {
+    pub(crate) fn lock(&self) -> Result<Lock, LakeError> {
         std::fs::create_dir_all(&self.root).map_err(LakeError::io(&self.root))?;
         let lock = self.root.join("LOCK");
-        let file = File::options().create(true).truncate(false).write(true).open(&lock);
-        let file = file.map_err(LakeError::io(&lock))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(std::fs::TryLockError::WouldBlock) => Err(LakeError::Busy { lock }),
-            Err(std::fs::TryLockError::Error(source)) => Err(LakeError::io(&lock)(source)),
-        }
+        Lock::take(&lock).map_err(LakeError::io(&lock))?.ok_or(LakeError::Busy { lock })
     }
 
-    /// Quarantine files of ingests that no commit of `cases` names. The name of a file holds its ingest.
-    pub(crate) fn orphaned_quarantine(&self) -> Result<Vec<DataFile>, LakeError> {
-        let finished = self.finished()?;
-        let mut files = self.quarantine_files()?;
-        files.retain(|file| {
-            let is_of =
-                |finished: &Finished| file.name.contains(&finished.record.ingest.ingest_id.to_string());
-            !finished.iter().any(is_of)
-        });
-        Ok(files)
-    }
-
-    fn quarantine_files(&self) -> Result<Vec<DataFile>, LakeError> {
+    /// Quarantine files, named by their table, of ingests that no commit of `cases` names.
+    pub(crate) fn orphaned_quarantine(&self, finished: &[Finished]) -> Result<Vec<DataFile>, LakeError> {
         let table = self.quarantine_table();
         if !table.exists() {
             return Ok(Vec::new());
         }
-        Ok(table.snapshot(None)?.files)
+        let mut files = table.snapshot(None)?.files;
+        files.retain(|file| ingest_of(&file.name).is_some_and(|ingest| !is_finished(finished, ingest)));
+        Ok(files)
     }
 
     /// Removes what killed ingests left. Needs the lock.
-    pub(crate) fn sweep(&self) -> Result<(), LakeError> {
-        self.quarantine_table().remove(&self.orphaned_quarantine()?)?;
-        for path in self.leftover_paths()? {
+    pub(crate) fn sweep(&self, finished: &[Finished]) -> Result<(), LakeError> {
+        self.quarantine_table().remove(&self.orphaned_quarantine(finished)?)?;
+        for path in self.leftover_paths(finished)? {
             std::fs::remove_file(&path).map_err(LakeError::io(&path))?;
             tracing::info!(path = %path.display(), "deleted what an unfinished ingest left");
         }
         Ok(())
     }
 
-    /// Files in the tables' folders that no table names.
-    pub(crate) fn leftover_paths(&self) -> Result<Vec<PathBuf>, LakeError> {
+    /// Files of unfinished ingests in the tables' folders.
+    pub(crate) fn leftover_paths(&self, finished: &[Finished]) -> Result<Vec<PathBuf>, LakeError> {
         let mut paths = Vec::new();
         for table in [self.cases(), self.quarantine_table()] {
-            let live = if table.exists() { table.snapshot(None)?.files } else { Vec::new() };
-            paths.extend(table.leftovers(&live)?);
+            paths.extend(table.leftovers(|ingest| is_finished(finished, ingest))?);
         }
         Ok(paths)
     }
@@ -160,4 +138,8 @@ impl Lake {
         }
         Ok(index)
     }
+}
+
+fn is_finished(finished: &[Finished], ingest: &str) -> bool {
+    finished.iter().any(|one| one.record.ingest.ingest_id.to_string() == ingest)
 }

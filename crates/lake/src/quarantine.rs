@@ -6,6 +6,7 @@ use arrow::array::AsArray;
 use uuid::Uuid;
 
 use crate::schema::{Kind, columns};
+use crate::table::ingest_of;
 use crate::{Lake, LakeError, scan};
 
 /// Which refused rows are wanted; the default is all of them.
@@ -66,40 +67,45 @@ impl Lake {
         if version > 0 {
             self.version(version)?;
         }
-        let mut found = Vec::new();
+        let mut wanted = HashSet::new();
         for finished in self.finished()? {
-            let ingest = &finished.record.ingest;
-            let wanted = filter.ingest_id.is_none_or(|id| id == ingest.ingest_id);
-            if ingest.dataset_version <= version && wanted && ingest.quarantined > 0 {
-                self.read_ingest(ingest.ingest_id, filter, limit, &mut found)?;
+            let ingest = finished.record.ingest;
+            if ingest.dataset_version <= version && filter.ingest_id.is_none_or(|id| id == ingest.ingest_id) {
+                wanted.insert(ingest.ingest_id);
             }
         }
-        Ok(found)
+        self.read_quarantine(&wanted, filter, limit)
     }
 
-    fn read_ingest(
+    fn read_quarantine(
         &self,
-        ingest_id: Uuid,
+        ingests: &HashSet<Uuid>,
         filter: &QuarantineFilter,
         limit: usize,
-        found: &mut Vec<QuarantinedRow>,
-    ) -> Result<(), LakeError> {
-        use columns::{FILE, RAW, REASONS, ROW, SOURCE};
-        let table = self.quarantine_table();
+    ) -> Result<Vec<QuarantinedRow>, LakeError> {
+        use columns::{FILE, INGEST_ID, RAW, REASONS, ROW, SOURCE};
+        let (table, mut found) = (self.quarantine_table(), Vec::new());
+        if !table.exists() {
+            return Ok(found);
+        }
         let mut files = table.snapshot(None)?.files;
-        files.retain(|file| file.name.contains(&ingest_id.to_string()));
-        for batch in scan::batches(&table, &files, &[SOURCE, FILE, ROW, REASONS, RAW])? {
+        let may_hold =
+            |name: &str| ingest_of(name).is_none_or(|id| id.parse().is_ok_and(|id| ingests.contains(&id)));
+        files.retain(|file| may_hold(&file.name));
+        for batch in scan::batches(&table, &files, &[INGEST_ID, SOURCE, FILE, ROW, REASONS, RAW])? {
             let batch = batch?;
             let text = |name: &str| scan::column(&batch, name, Kind::Text);
-            let (source, file, reasons, raw) = (text(SOURCE)?, text(FILE)?, text(REASONS)?, text(RAW)?);
-            let row = scan::longs(&batch, ROW)?;
+            let (ingest_id, source, file, reasons) =
+                (text(INGEST_ID)?, text(SOURCE)?, text(FILE)?, text(REASONS)?);
+            let (raw, row) = (text(RAW)?, scan::longs(&batch, ROW)?);
             for at in 0..batch.num_rows() {
                 if found.len() >= limit {
-                    return Ok(());
+                    return Ok(found);
                 }
+                let ingest_id = ingest_id.as_string::<i32>().value(at).parse().unwrap_or_default();
                 let all: Vec<&str> = reasons.as_string::<i32>().value(at).split(';').collect();
                 let source = source.as_string::<i32>().value(at);
-                if filter.matches(source, &all) {
+                if ingests.contains(&ingest_id) && filter.matches(source, &all) {
                     found.push(QuarantinedRow {
                         ingest_id,
                         source: source.to_owned(),
@@ -111,7 +117,7 @@ impl Lake {
                 }
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Keys of the refused rows that are stored. The caller has swept rows of unfinished ingests.

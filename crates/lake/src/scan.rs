@@ -203,7 +203,8 @@ impl Lake {
     /// # Errors
     /// [`LakeError::NoSuchVersion`], [`LakeError::NoSuchColumn`].
     pub fn scan_cases(&self, version: u64, columns: &[&str]) -> Result<CaseScan, LakeError> {
-        let snapshot = self.snapshot(version)?;
+        let table_version = self.version(version)?.table_version;
+        let snapshot = self.cases().snapshot(Some(table_version))?;
         let mut typed = Vec::new();
         for &name in columns {
             if !snapshot.columns.iter().any(|known| known == name) {

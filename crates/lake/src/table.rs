@@ -90,6 +90,7 @@ impl Table {
         std::fs::create_dir_all(&self.dir).map_err(LakeError::io(&self.dir))?;
         let properties = [
             ("delta.appendOnly", append_only.to_string()),
+            ("delta.checkpointInterval", "20".to_owned()),
             // Old commits carry the dataset versions, and old versions stay readable.
             ("delta.enableExpiredLogCleanup", "false".to_owned()),
             ("delta.logRetentionDuration", "interval 36500 days".to_owned()),
@@ -239,11 +240,12 @@ impl Table {
         Ok(())
     }
 
-    /// Paths under the table that no version of it names: data files, and unfinished commits.
-    pub(crate) fn leftovers(&self, live: &[DataFile]) -> Result<Vec<PathBuf>, LakeError> {
+    /// Paths under the table that unfinished ingests left: data files of an ingest that `is_finished` denies, and
+    /// half-written commits. Files that have not our names are another writer's, and old versions may need them.
+    pub(crate) fn leftovers(&self, is_finished: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, LakeError> {
         let mut found = Vec::new();
         for name in files_in(&self.dir)? {
-            if name.ends_with(".parquet") && !live.iter().any(|file| file.name == name) {
+            if ingest_of(&name).is_some_and(|ingest| !is_finished(ingest)) {
                 found.push(self.dir.join(name));
             }
         }
@@ -256,6 +258,20 @@ impl Table {
         found.sort();
         Ok(found)
     }
+}
+
+/// Beginning of the names of our data files; the ingest's identifier follows, then the file's number.
+const FILE_PREFIX: &str = "hoofbeat-";
+
+pub(crate) fn file_prefix(ingest: &str) -> String {
+    format!("{FILE_PREFIX}{ingest}")
+}
+
+/// The ingest that wrote a data file; `None` for another writer's file.
+pub(crate) fn ingest_of(file_name: &str) -> Option<&str> {
+    let (ingest, _number) =
+        file_name.strip_prefix(FILE_PREFIX)?.strip_suffix(".parquet")?.rsplit_once('-')?;
+    Some(ingest)
 }
 
 fn is_commit(name: &str) -> bool {

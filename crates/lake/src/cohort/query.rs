@@ -23,19 +23,19 @@ impl Lake {
     /// [`LakeError::NoSuchVersion`]; [`LakeError::NoSuchColumn`] when the plan needs an input that the table lacks;
     /// [`LakeError::BadCell`] when the plan gives a cell that it does not have.
     pub fn cohort(&self, version: u64, query: &CohortQuery<'_>) -> Result<Cohort, LakeError> {
-        let snapshot = self.snapshot(version)?;
+        let dataset = self.version(version)?;
+        let table = self.cases();
+        let snapshot = table.snapshot(Some(dataset.table_version))?;
         for column in query.cells.columns() {
             if !snapshot.columns.contains(column) {
                 return Err(LakeError::NoSuchColumn { column: column.clone() });
             }
         }
-        let table = self.cases();
         let files = snapshot.files.iter().map(|file| OpenFile::open(&table, file));
         let files = files.collect::<Result<Vec<_>, _>>()?;
         let units = files.iter().flat_map(|file| (0..file.row_groups()).map(move |group| (file, group)));
         let units: Vec<_> = units.collect();
-        let known = self.version(version)?.totals.outcomes.len() as u64;
-        let pass = Pass::new(query, known);
+        let pass = Pass::new(query, dataset.totals.outcomes.len() as u64);
         let next = AtomicUsize::new(0);
         let work = || -> Result<Part, LakeError> {
             let mut worker = Worker::new(&pass);

@@ -9,7 +9,6 @@ mod case_columns;
 mod quarantine_columns;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
@@ -17,11 +16,12 @@ use uuid::Uuid;
 
 use crate::data_file::DataFiles;
 use crate::index::CaseIndex;
+use crate::lock::Lock;
 use crate::outcome::{Outcomes, key};
 use crate::record::{CommitRecord, IngestRecord, IngestedFile, OutcomeCount, RECORD_KEY};
 use crate::schema::{self, Column, Schema};
 use crate::slots::{SlotRule, Strata};
-use crate::{CaseRow, Lake, LakeError, QuarantineRow};
+use crate::{CaseRow, Lake, LakeError, QuarantineRow, table};
 use case_columns::CaseColumns;
 use quarantine_columns::QuarantineColumns;
 
@@ -79,7 +79,7 @@ pub struct Ingest {
     rule: Box<dyn SlotRule>,
     record: IngestRecord,
     /// Held until the end: one ingest at a time.
-    lock: File,
+    lock: Lock,
     index: CaseIndex,
     strata: Strata,
     outcomes: Outcomes,
@@ -115,12 +115,12 @@ impl Lake {
     pub fn begin_ingest(&self, meta: IngestMeta, rule: impl SlotRule + 'static) -> Result<Ingest, LakeError> {
         let all_columns = schema::case_columns(&meta.schema)?;
         let lock = self.lock()?;
-        self.sweep()?;
         let finished = self.finished()?;
+        self.sweep(&finished)?;
         let last = finished.last().map(|last| &last.record);
         let ingest_id = Uuid::now_v7();
         let quarantine_columns = schema::quarantine_columns();
-        let prefix = format!("part-{ingest_id}");
+        let prefix = table::file_prefix(&ingest_id.to_string());
         let cases = CaseColumns::new(&meta.schema, &all_columns);
         let quarantine = QuarantineColumns::new(ingest_id, &quarantine_columns);
         // Files are opened with their first rows only; the folders must be there.

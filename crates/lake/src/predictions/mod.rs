@@ -14,7 +14,6 @@ mod reader;
 mod segment;
 mod writer;
 
-use std::fs::File;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -23,6 +22,8 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
+
+use crate::lock::Lock;
 
 pub use frame::MAX_PAYLOAD;
 pub use reader::{Damage, LogCheck, PredictionReader, Scan};
@@ -87,7 +88,8 @@ impl PredictionLog {
     /// [`PredictionLog::open`] with sizes of one's own.
     pub fn open_with(dir: &Path, options: LogOptions) -> Result<Self, LogError> {
         std::fs::create_dir_all(dir).map_err(LogError::io(dir))?;
-        let lock = take_lock(dir)?;
+        let path = dir.join("LOCK");
+        let lock = Lock::take(&path).map_err(LogError::io(&path))?.ok_or(LogError::Locked { path })?;
         let writer = Arc::new(writer::Writer::start(dir, options, lock)?);
         let reader = PredictionReader::open(dir);
         Ok(PredictionLog { writer, reader })
@@ -117,17 +119,6 @@ impl PredictionLog {
     /// A read end over the same files.
     pub fn reader(&self) -> &PredictionReader {
         &self.reader
-    }
-}
-
-fn take_lock(dir: &Path) -> Result<File, LogError> {
-    let path = dir.join("LOCK");
-    let file =
-        File::options().create(true).truncate(false).write(true).open(&path).map_err(LogError::io(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(LogError::Locked { path }),
-        Err(std::fs::TryLockError::Error(source)) => Err(LogError::io(&path)(source)),
     }
 }
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::frame::{self, Address, HEADER, MAX_PAYLOAD, MAX_SEGMENT};
 use super::segment::{self, MAGIC, Recovered};
 use super::{LogError, LogOptions};
+use crate::lock::Lock;
 
 /// Bytes that one job may bring, so that an offset always fits its 32 bits.
 const MAX_JOB: usize = 1 << 30;
@@ -95,7 +96,7 @@ impl std::fmt::Debug for Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(dir: &Path, options: LogOptions, lock: File) -> Result<Writer, LogError> {
+    pub(crate) fn start(dir: &Path, options: LogOptions, lock: Lock) -> Result<Writer, LogError> {
         let mut tail = Tail::open(dir, options, lock)?;
         let mailbox = Arc::new(Mailbox::default());
         let inbox = Arc::clone(&mailbox);
@@ -159,11 +160,11 @@ struct Tail {
     buffer: Vec<u8>,
     ids: Vec<Uuid>,
     /// Held while this value lives.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Tail {
-    fn open(dir: &Path, options: LogOptions, lock: File) -> Result<Tail, LogError> {
+    fn open(dir: &Path, options: LogOptions, lock: Lock) -> Result<Tail, LogError> {
         let last = segment::list(dir)?.last().copied().unwrap_or(0);
         let recovered = match last {
             0 => Recovered::Untouchable,

@@ -1,4 +1,5 @@
 //! The crate against real files, real processes and `kill -9`.
+#![expect(clippy::unwrap_used, reason = "a failing test is what it is for")]
 
 mod cohort;
 mod foreign;

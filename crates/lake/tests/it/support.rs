@@ -6,48 +6,48 @@ use lake::{CaseRow, Ingest, IngestMeta, Lake, LakeError, Pushed, QuarantineRow, 
 use time::macros::datetime;
 
 /// A small generator of its own (Knuth's MMIX constants), so that every run makes the same rows.
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    pub fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (self.0 >> 33) % n
     }
 }
 
-pub const INPUTS: [&str; 3] = ["age_years", "systolic_mmhg", "exercise_days_per_month"];
+pub(crate) const INPUTS: [&str; 3] = ["age_years", "systolic_mmhg", "exercise_days_per_month"];
 
-pub fn schema() -> Schema {
+pub(crate) fn schema() -> Schema {
     Schema { inputs: INPUTS.map(str::to_owned).to_vec() }
 }
 
-pub fn meta(source: &str) -> IngestMeta {
+pub(crate) fn meta(source: &str) -> IngestMeta {
     IngestMeta { source: source.to_owned(), now: datetime!(2026-01-02 03:04:05 UTC), schema: schema() }
 }
 
 /// Each block of 20 in an order of its own: enough of a permutation for these tests.
-pub fn rule(stratum: &str, n: u64) -> u8 {
+pub(crate) fn rule(stratum: &str, n: u64) -> u8 {
     let start = stratum.len() as u64 + n / 20;
     ((n % 20 * 7 + start) % 20) as u8
 }
 
-pub fn begin(lake: &Lake, source: &str) -> Result<Ingest, LakeError> {
+pub(crate) fn begin(lake: &Lake, source: &str) -> Result<Ingest, LakeError> {
     lake.begin_ingest(meta(source), rule)
 }
 
 /// One made-up case; `n` decides everything.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Made {
-    pub case_id: String,
-    pub patient_id: String,
-    pub inputs: [Option<i32>; 3],
-    pub severity: Option<&'static str>,
-    pub rarity: Option<&'static str>,
-    pub disease: Option<&'static str>,
+pub(crate) struct Made {
+    pub(crate) case_id: String,
+    pub(crate) patient_id: String,
+    pub(crate) inputs: [Option<i32>; 3],
+    pub(crate) severity: Option<&'static str>,
+    pub(crate) rarity: Option<&'static str>,
+    pub(crate) disease: Option<&'static str>,
 }
 
 /// Two cases a patient; one in eleven unconfirmed, one in thirteen without a pressure.
-pub fn made(n: u64) -> Made {
+pub(crate) fn made(n: u64) -> Made {
     let mut dice = Dice(n ^ 0x9e37_79b9);
     dice.below(2);
     let (severity, rarity, disease) = match dice.below(6) {
@@ -73,7 +73,7 @@ pub fn made(n: u64) -> Made {
 }
 
 impl Made {
-    pub fn row(&self) -> CaseRow<'_> {
+    pub(crate) fn row(&self) -> CaseRow<'_> {
         CaseRow {
             case_id: &self.case_id,
             patient_id: &self.patient_id,
@@ -88,7 +88,7 @@ impl Made {
     }
 }
 
-pub fn push_all(ingest: &mut Ingest, numbers: impl Iterator<Item = u64>) -> u64 {
+pub(crate) fn push_all(ingest: &mut Ingest, numbers: impl Iterator<Item = u64>) -> u64 {
     let mut added = 0;
     for n in numbers {
         added += u64::from(ingest.push(&made(n).row()).unwrap() == Pushed::Added);
@@ -96,7 +96,7 @@ pub fn push_all(ingest: &mut Ingest, numbers: impl Iterator<Item = u64>) -> u64 
     added
 }
 
-pub fn refuse(ingest: &mut Ingest, file: &str, row: u64, raw: &str) -> Pushed {
+pub(crate) fn refuse(ingest: &mut Ingest, file: &str, row: u64, raw: &str) -> Pushed {
     let reasons = [
         Reason { field: "systolic_mmhg", code: "out_of_range" },
         Reason { field: "gender", code: "unknown_code" },
@@ -106,12 +106,12 @@ pub fn refuse(ingest: &mut Ingest, file: &str, row: u64, raw: &str) -> Pushed {
 }
 
 /// Starts the ignored test `name` of this binary in a process of its own.
-pub fn spawn_child(name: &str, dir: &std::path::Path) -> Child {
+pub(crate) fn spawn_child(name: &str, dir: &std::path::Path) -> Child {
     child_command(Command::new(std::env::current_exe().unwrap()), name, dir)
 }
 
 /// The same, under a limit (1,024-byte blocks) on the size of any file that it writes.
-pub fn spawn_limited_child(name: &str, dir: &std::path::Path, blocks: u32) -> Child {
+pub(crate) fn spawn_limited_child(name: &str, dir: &std::path::Path, blocks: u32) -> Child {
     let mut command = Command::new("bash");
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
     command.args(["-c", &script, "child"]).arg(std::env::current_exe().unwrap());
@@ -129,6 +129,6 @@ fn child_command(mut command: Command, name: &str, dir: &std::path::Path) -> Chi
 }
 
 /// The folder that a child works in; `None` when the test was not started as a child.
-pub fn child_dir() -> Option<std::path::PathBuf> {
+pub(crate) fn child_dir() -> Option<std::path::PathBuf> {
     std::env::var_os("LAKE_CHILD_DIR").map(Into::into)
 }
