@@ -121,7 +121,7 @@ impl Temperature {
     /// logarithm in [1/4, 4]; 1 where the mean class-wise calibration error is negligible.
     /// `margins` and `counts` are `n x K`.
     pub fn fit(margins: &Matrix<f64>, counts: &Matrix<f64>) -> Temperature {
-        if class_calibration_error(margins, counts) < NEGLIGIBLE_ECE {
+        if class_calibration_error(Temperature::IDENTITY, margins, counts) < NEGLIGIBLE_ECE {
             return Temperature::IDENTITY;
         }
         let ratio = (5f64.sqrt() - 1.0) / 2.0;
@@ -158,13 +158,17 @@ fn log_loss(temperature: Temperature, margins: &Matrix<f64>, counts: &Matrix<f64
 }
 
 /// Mean over the classes of the binary calibration error of each.
-fn class_calibration_error(margins: &Matrix<f64>, counts: &Matrix<f64>) -> f64 {
+pub(crate) fn class_calibration_error(
+    temperature: Temperature,
+    margins: &Matrix<f64>,
+    counts: &Matrix<f64>,
+) -> f64 {
     let classes = counts.columns();
     let mut scored = vec![Scored::default(); classes];
     let mut p = vec![0.0; classes];
     for (margins, counts) in margins.iter_rows().zip(counts.iter_rows()) {
         let n = counts.iter().sum::<f64>();
-        Temperature::IDENTITY.apply(margins, &mut p);
+        temperature.apply(margins, &mut p);
         for ((scored, &p), &count) in scored.iter_mut().zip(&p).zip(counts) {
             scored.entries.push((p, count, n - count));
         }

@@ -8,13 +8,20 @@
 
 pub mod alarm;
 pub mod boost;
+pub mod bundle;
 pub mod calibrate;
 pub mod combine;
+pub mod crossfit;
 mod error;
 mod ffi;
 mod matrix;
+pub mod model;
+pub mod predict;
 mod probability;
+mod support;
+pub mod verify;
 
 pub use error::{Error, Result};
 pub use ffi::{engines_folder, xgboost_library};
 pub use matrix::Matrix;
+pub use model::Model;

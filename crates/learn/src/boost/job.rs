@@ -38,7 +38,7 @@ impl Default for Parameters {
             rounds: 1000,
             early_stopping_rounds: Some(30),
             max_depth: 4,
-            eta: 0.06,
+            eta: 0.08,
             subsample: 0.8,
             colsample_bynode: 0.3,
             max_bin: 32,

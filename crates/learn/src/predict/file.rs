@@ -27,11 +27,14 @@ pub(super) fn write(dims: &[usize], outputs: usize, values: &[f64]) -> Result<Ve
 
 /// Levels per feature, and outputs.
 pub(super) fn shape(bytes: &[u8]) -> Result<(Vec<usize>, usize)> {
-    let number = |at: usize| -> Option<u32> { Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?)) };
+    let number =
+        |at: usize| -> Option<u32> { Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?)) };
     if bytes.get(..8) != Some(MAGIC) {
         return Err(malformed("it is no predictor table of a known version"));
     }
-    let (Some(features), Some(outputs)) = (number(8), number(12)) else { return Err(malformed("it is cut off")) };
+    let (Some(features), Some(outputs)) = (number(8), number(12)) else {
+        return Err(malformed("it is cut off"));
+    };
     if features == 0 || features > MOST_FEATURES || outputs == 0 {
         return Err(malformed("its shape is out of range"));
     }
@@ -59,8 +62,12 @@ pub(super) fn values(bytes: &[u8], dims: &[usize], numbers: usize) -> Result<Vec
     if raw.len() as u64 != expected {
         return Err(malformed("it does not hold as many entries as its shape says"));
     }
-    if !decoder.finish().is_empty() {
+    let mut after = [0u8; 1];
+    if decoder.finish().read(&mut after).map_err(malformed)? > 0 {
         return Err(malformed("something follows its entries"));
     }
-    Ok(raw.chunks_exact(8).map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])).collect())
+    Ok(raw
+        .chunks_exact(8)
+        .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
+        .collect())
 }

@@ -7,7 +7,7 @@ mod shapley;
 mod table;
 mod tree;
 
-pub use direct::Direct;
+pub use direct::{Columns, Direct, sample_background};
 pub use shapley::Explanation;
 pub use table::Table;
 pub use tree::Forest;

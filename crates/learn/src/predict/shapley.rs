@@ -24,7 +24,8 @@ pub(super) fn shapley(features: usize, worth: &[f64]) -> Explanation {
     let mut contributions = vec![0.0; features];
     for (coalition, &without) in worth.iter().enumerate() {
         let weight = weights.get(coalition.count_ones() as usize).copied().unwrap_or_default();
-        for (i, contribution) in contributions.iter_mut().enumerate().filter(|(i, _)| coalition >> i & 1 == 0) {
+        for (i, contribution) in contributions.iter_mut().enumerate().filter(|(i, _)| coalition >> i & 1 == 0)
+        {
             if let Some(with) = worth.get(coalition | 1 << i) {
                 *contribution += weight * (with - without);
             }

@@ -47,7 +47,9 @@ impl Table {
             return Err(Error::shape("predictions to tabulate", format!("{cells} rows"), f.rows()));
         }
         let total = weights.iter().map(|(_, weight)| weight).sum::<f64>();
-        if weights.iter().any(|&(cell, weight)| cell >= cells || !weight.is_finite() || weight < 0.0) || total <= 0.0 {
+        if weights.iter().any(|&(cell, weight)| cell >= cells || !weight.is_finite() || weight < 0.0)
+            || total <= 0.0
+        {
             return Err(Error::Invalid("the cohort's weights are no counts of possible patients".into()));
         }
         let outputs = f.columns();
@@ -61,7 +63,8 @@ impl Table {
     /// Fills the entries whose known features are those of `coalition`.
     fn fill(&mut self, coalition: usize, f: &Matrix<f64>, weights: &[(usize, f64)], total: f64) {
         let radix = radix(&self.dims);
-        let (known, absent): (Vec<usize>, Vec<usize>) = (0..self.dims.len()).partition(|i| coalition >> i & 1 == 1);
+        let (known, absent): (Vec<usize>, Vec<usize>) =
+            (0..self.dims.len()).partition(|i| coalition >> i & 1 == 1);
         // The cohort's joint distribution of the absent features, as offsets into the cells.
         let mut marginal = std::collections::BTreeMap::new();
         for &(cell, weight) in weights.iter().filter(|(_, weight)| *weight > 0.0) {
@@ -73,7 +76,8 @@ impl Table {
         let mut mean = vec![0.0; self.outputs];
         loop {
             let cell: usize = known.iter().zip(&levels).map(|(&i, level)| level * radix[i]).sum();
-            let entry: usize = nobody + known.iter().zip(&levels).map(|(&i, level)| level * self.strides[i]).sum::<usize>();
+            let entry: usize =
+                nobody + known.iter().zip(&levels).map(|(&i, level)| level * self.strides[i]).sum::<usize>();
             let values = &mut self.values[entry * self.outputs..(entry + 1) * self.outputs];
             if absent.is_empty() {
                 values.copy_from_slice(f.row(cell));
@@ -152,7 +156,11 @@ impl Table {
         let worth: Vec<f64> = (0..1usize << self.dims.len())
             .map(|coalition| {
                 let known = |i: usize| coalition >> i & 1 == 1;
-                let entry: usize = levels.iter().zip(&self.dims).zip(&self.strides).enumerate()
+                let entry: usize = levels
+                    .iter()
+                    .zip(&self.dims)
+                    .zip(&self.strides)
+                    .enumerate()
                     .map(|(i, ((level, dim), stride))| if known(i) { level * stride } else { dim * stride })
                     .sum();
                 self.entry(entry).get(output).copied().unwrap_or_default()
@@ -187,7 +195,11 @@ impl Table {
 /// Distances between levels, and the number of entries, with one absent level per feature.
 fn layout(dims: &[usize]) -> Result<(Vec<usize>, usize)> {
     if dims.is_empty() || dims.len() > MOST_FEATURES || dims.contains(&0) {
-        return Err(Error::shape("features of a table", format!("1 to {MOST_FEATURES}, each with levels"), dims.len()));
+        return Err(Error::shape(
+            "features of a table",
+            format!("1 to {MOST_FEATURES}, each with levels"),
+            dims.len(),
+        ));
     }
     let mut strides = vec![0; dims.len()];
     let mut entries = 1usize;

@@ -1,0 +1,329 @@
+//! A model: everything that a bundle holds, in types, and the answer that is made from it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use clinical::{
+    Contribution, Explained, Explanation, ModelRef, Patient, Prediction, Rarity, Severity, Study, Warning,
+};
+use prepare::Preprocessor;
+use serde_json::Value;
+
+use crate::bundle::{self, Bundle, Manifest, files};
+use crate::combine::Combination;
+use crate::crossfit::Fitted;
+use crate::predict::{Columns, Direct, Forest, Predictor, Table, sample_background};
+use crate::support::Support;
+use crate::{Error, Result};
+
+/// Probability of `healthy` before the alarm takes it away, one f64 per possible patient.
+const HEALTHY: &str = "healthy.bin.zst";
+const SUPPORT: &str = "support.bin.zst";
+/// Training cases per cell, for the direct form's explanations.
+const BACKGROUND: &str = "background.json";
+/// A gap between the two most probable severities below this is worth a warning.
+const CLOSE: f64 = 0.10;
+
+/// What a finished training run hands over.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    pub version: String,
+    /// RFC 3339.
+    pub created_at: String,
+    pub dataset_version: u64,
+    /// Where the model comes from, by name: run, seed, learner.
+    pub lineage: BTreeMap<String, String>,
+    pub study: &'a Study,
+    pub preprocessor: &'a Preprocessor,
+    pub fitted: &'a Fitted,
+    /// Training cases per cell.
+    pub weights: &'a [(usize, f64)],
+    /// What the run says of itself: data, split, calibration.
+    pub record: &'a Value,
+    pub seed: u64,
+}
+
+/// An opened model.
+#[derive(Debug, Clone)]
+pub struct Model {
+    manifest: Manifest,
+    reference: ModelRef,
+    study: Study,
+    preprocessor: Preprocessor,
+    combination: Combination,
+    predictor: Predictor,
+    /// Empty in the direct form.
+    healthy: Vec<f64>,
+    support: Option<Support>,
+}
+
+/// The probabilities of one patient, as shown and as they were before the alarm.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assessed {
+    /// Shown, one per severity.
+    pub probabilities: Vec<f64>,
+    pub before_alarm: Vec<f64>,
+    pub orphan: f64,
+    pub alarm: bool,
+    /// The most probable severity as shown; the first one on a tie.
+    pub decided: Severity,
+}
+
+/// Writes a model's bundle; answers its digest.
+///
+/// # Errors
+/// When the parts do not fit each other, the folder exists, or the disk fails: then nothing is left behind.
+pub fn write(folder: &Path, parts: &Parts<'_>) -> Result<String> {
+    let (study, fitted) = (parts.study, parts.fitted);
+    let mut contents = BTreeMap::new();
+    let mut put = |name: &str, bytes: Vec<u8>| contents.insert(name.to_owned(), bytes);
+    put(files::STUDY, study.source().as_bytes().to_vec());
+    put(files::PREPROCESSOR, json(files::PREPROCESSOR, parts.preprocessor)?);
+    put(files::CALIBRATION, json(files::CALIBRATION, &fitted.combination)?);
+    let curve = serde_json::json!({ "training": parts.record, "alarm_curve": fitted.curve });
+    put(files::REPORT, json(files::REPORT, &curve)?);
+    for (member, model) in fitted.members.iter().enumerate() {
+        put(&files::model(member), model.model.clone());
+    }
+    if fitted.answers.rows() > 0 {
+        let table = Table::build(study.domain().dims(), &fitted.answers, parts.weights)?;
+        put(files::TABLE, table.to_bytes()?);
+        let healthy = fitted.answers_without_alarm.iter_rows().map(|row| row[study.healthy().index()]);
+        let bytes: Vec<u8> = healthy.flat_map(f64::to_le_bytes).collect();
+        put(HEALTHY, compress(HEALTHY, &bytes)?);
+        put(SUPPORT, compress(SUPPORT, Support::of(study, parts.weights).to_bytes())?);
+    } else {
+        for (member, model) in fitted.members.iter().enumerate() {
+            put(&files::model_json(member), model.json.clone());
+        }
+        let background = sample_background(parts.weights, study.predictor.background, parts.seed);
+        put(BACKGROUND, json(BACKGROUND, &background)?);
+    }
+    let manifest = Manifest {
+        format: bundle::FORMAT,
+        version: parts.version.clone(),
+        created_at: parts.created_at.clone(),
+        study: study.digest(),
+        dataset_version: parts.dataset_version,
+        lineage: parts.lineage.clone(),
+        files: BTreeMap::new(),
+    };
+    bundle::write(folder, manifest, &contents)
+}
+
+impl Model {
+    /// Opens a bundle and verifies every file against the digest that the registry recorded.
+    ///
+    /// # Errors
+    /// A file is missing, changed, or not what it should be; the error names it.
+    pub fn open(folder: &Path, recorded: &str) -> Result<Model> {
+        let bundle = Bundle::open_recorded(folder, recorded)?;
+        let text = std::str::from_utf8(bundle.file(files::STUDY)?);
+        let text = text.map_err(|error| Error::malformed(files::STUDY, error))?;
+        let study = Study::parse(text).map_err(|error| Error::malformed(files::STUDY, error))?;
+        let preprocessor: Preprocessor = bundle.json(files::PREPROCESSOR)?;
+        let combination: Combination = bundle.json(files::CALIBRATION)?;
+        let tabulated = bundle.manifest.files.contains_key(files::TABLE);
+        let predictor = match tabulated {
+            true => Predictor::Tabulated(Table::from_bytes(bundle.file(files::TABLE)?)?),
+            false => Predictor::Direct(Box::new(direct(&bundle, &study, &preprocessor, &combination)?)),
+        };
+        if predictor.dims() != study.domain().dims() {
+            return Err(Error::Invalid("the bundle's predictor does not fit its study".into()));
+        }
+        let (mut healthy, mut support) = (Vec::new(), None);
+        if tabulated {
+            let bytes = decompress(HEALTHY, bundle.file(HEALTHY)?)?;
+            healthy = bytes.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+            support = Some(Support::from_bytes(&decompress(SUPPORT, bundle.file(SUPPORT)?)?));
+        }
+        let reference = ModelRef {
+            version: bundle.manifest.version.clone(),
+            dataset_version: bundle.manifest.dataset_version,
+        };
+        Ok(Model {
+            manifest: bundle.manifest,
+            reference,
+            study,
+            preprocessor,
+            combination,
+            predictor,
+            healthy,
+            support,
+        })
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub fn reference(&self) -> &ModelRef {
+        &self.reference
+    }
+
+    pub fn study(&self) -> &Study {
+        &self.study
+    }
+
+    pub fn preprocessor(&self) -> &Preprocessor {
+        &self.preprocessor
+    }
+
+    /// The table, where the model has one.
+    pub fn table(&self) -> Option<&Table> {
+        match &self.predictor {
+            Predictor::Tabulated(table) => Some(table),
+            Predictor::Direct(_) => None,
+        }
+    }
+
+    /// From this orphan probability on a patient is reported as suspected orphan. Above 1 when the model
+    /// never alarms (no orphan cases, or too few to keep the promise).
+    pub fn threshold(&self) -> f64 {
+        self.combination.alarm.threshold.unwrap_or(f64::INFINITY)
+    }
+
+    /// The probabilities of a patient with these levels.
+    ///
+    /// # Errors
+    /// When a level is out of its feature's range.
+    pub fn assess(&self, levels: &[usize]) -> Result<Assessed> {
+        let mut probabilities = self.predictor.predict(levels)?;
+        let orphan = probabilities.pop().unwrap_or_default();
+        let alarm = self.combination.alarmed(orphan);
+        let before_alarm = match (&self.predictor, alarm) {
+            (_, false) => probabilities.clone(),
+            (Predictor::Direct(direct), true) => {
+                let mut before = direct.predict_without_alarm(levels)?;
+                before.truncate(probabilities.len());
+                before
+            }
+            (Predictor::Tabulated(_), true) => self.with_healthy(levels, &probabilities),
+        };
+        let decided = most_probable(&probabilities);
+        Ok(Assessed { probabilities, before_alarm, orphan, alarm, decided })
+    }
+
+    /// Undoes the alarm's renormalisation: `healthy` gets its probability back, the others their share of the rest.
+    fn with_healthy(&self, levels: &[usize], shown: &[f64]) -> Vec<f64> {
+        let cell = self.study.domain().cell(levels);
+        let healthy = self.healthy.get(cell).copied().unwrap_or_default();
+        let mut before: Vec<f64> = shown.iter().map(|p| p * (1.0 - healthy)).collect();
+        if let Some(place) = before.get_mut(self.study.healthy().index()) {
+            *place = healthy;
+        }
+        before
+    }
+
+    /// The complete answer for an accepted patient. `explain`: the probability to explain, the decided
+    /// severity's when `None`.
+    ///
+    /// # Errors
+    /// When the patient was accepted by another study.
+    pub fn answer(&self, patient: &Patient, explain: Option<Explained>) -> Result<Prediction> {
+        let levels = self.study.levels(patient);
+        let assessed = self.assess(&levels)?;
+        let rarity = self.rarity(&assessed);
+        let explanation = self.explain(&levels, explain.unwrap_or(Explained::Severity(assessed.decided)))?;
+        let warnings = self.warnings(&levels, &assessed);
+        Ok(Prediction {
+            severity: assessed.decided,
+            probability_orphan: assessed.orphan,
+            threshold: self.threshold().min(1.0),
+            rarity,
+            nearest: Vec::new(),
+            probabilities: assessed.probabilities,
+            explanation,
+            warnings,
+        })
+    }
+
+    /// Orphan on an alarm, none for people without disease, else common.
+    pub fn rarity(&self, assessed: &Assessed) -> Option<Rarity> {
+        match (assessed.alarm, assessed.decided == self.study.healthy()) {
+            (true, _) => Some(Rarity::Orphan),
+            (false, true) => None,
+            (false, false) => Some(Rarity::Common),
+        }
+    }
+
+    fn explain(&self, levels: &[usize], of: Explained) -> Result<Explanation> {
+        let output = match of {
+            Explained::Severity(severity) => severity.index(),
+            Explained::Orphan => self.study.severities().len(),
+        };
+        let explained = self.predictor.explain(levels, output)?;
+        let mut contributions: Vec<Contribution> = explained
+            .contributions
+            .iter()
+            .enumerate()
+            .map(|(feature, &value)| Contribution { feature, value })
+            .collect();
+        contributions.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
+        Ok(Explanation { of, base_value: explained.base, contributions })
+    }
+
+    fn warnings(&self, levels: &[usize], assessed: &Assessed) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        if assessed.alarm {
+            warnings.push(Warning::OrphanSuspected);
+        }
+        let mut sorted = assessed.probabilities.clone();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        if let [first, second, ..] = sorted.as_slice()
+            && first - second < CLOSE
+        {
+            warnings.push(Warning::CloseClasses);
+        }
+        let cell = self.study.domain().cell(levels);
+        if self.support.as_ref().is_some_and(|support| !support.usual(cell)) {
+            warnings.push(Warning::UnusualPatient);
+        }
+        warnings
+    }
+}
+
+/// The position of the largest probability, the first on a tie.
+fn most_probable(probabilities: &[f64]) -> Severity {
+    let mut best = 0;
+    for (index, p) in probabilities.iter().enumerate() {
+        if probabilities.get(best).is_none_or(|largest| p > largest) {
+            best = index;
+        }
+    }
+    Severity(u8::try_from(best).unwrap_or_default())
+}
+
+fn direct(
+    bundle: &Bundle,
+    study: &Study,
+    preprocessor: &Preprocessor,
+    combination: &Combination,
+) -> Result<Direct> {
+    let columns = Columns::of(study.domain().dims(), |levels| {
+        let mut row = Vec::with_capacity(preprocessor.width());
+        preprocessor.encode_into(levels, &mut row);
+        row
+    })?;
+    let mut members = Vec::new();
+    while bundle.manifest.files.contains_key(&files::model_json(members.len())) {
+        let name = files::model_json(members.len());
+        members.push(Forest::from_json(&name, bundle.file(&name)?)?);
+    }
+    let background: Vec<(usize, f64)> = bundle.json(BACKGROUND)?;
+    let background =
+        background.into_iter().map(|(cell, weight)| (study.domain().levels(cell), weight)).collect();
+    Direct::new(columns, members, combination.clone(), background)
+}
+
+fn json<T: serde::Serialize>(name: &str, value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(value).map_err(|error| Error::malformed(name, error))
+}
+
+fn compress(name: &str, bytes: &[u8]) -> Result<Vec<u8>> {
+    zstd::encode_all(bytes, 3).map_err(|error| Error::malformed(name, error))
+}
+
+fn decompress(name: &str, bytes: &[u8]) -> Result<Vec<u8>> {
+    zstd::decode_all(bytes).map_err(|error| Error::malformed(name, error))
+}

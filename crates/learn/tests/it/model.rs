@@ -1,0 +1,278 @@
+//! A whole model on a small cohort with a known truth: fitted, calibrated, tabulated, and answered
+//! without the library.
+
+use std::sync::OnceLock;
+
+use learn::alarm::Rule;
+use learn::boost::{Job, Parameters, Target};
+use learn::combine::{Classes, Group};
+use learn::crossfit::{Fitted, Recipe, Training, fit};
+use learn::predict::{Columns, Direct, Forest, Predictor, Table, sample_background};
+use learn::verify::verify;
+use learn::{Error, Matrix};
+
+use crate::worker::trainer;
+
+const DIMS: [usize; 3] = [20, 2, 3];
+const GROUPS: [(usize, bool); 4] = [(0, false), (1, false), (2, false), (2, true)];
+
+fn levels(cell: usize) -> [usize; 3] {
+    [cell / 6, cell / 3 % 2, cell % 3]
+}
+
+fn encode(levels: &[usize]) -> Vec<f32> {
+    let mut row = vec![levels[0] as f32 / 19.0];
+    row.extend((0..2).map(|level| f32::from(u8::from(levels[1] == level))));
+    row.extend((0..3).map(|level| f32::from(u8::from(levels[2] == level))));
+    row
+}
+
+/// P(group | cell): the orphan group lives in a corner.
+fn truth(cell: usize) -> [f64; 4] {
+    let [a, b, c] = levels(cell).map(|level| level as f64);
+    let logits = [
+        1.5 - 0.1 * a,
+        0.05 * a + 0.5 * b,
+        0.2 * a - 2.0 + 0.4 * c,
+        -5.0 + 0.3 * a * b + 0.8 * c - 0.01 * a * a,
+    ];
+    let e = logits.map(f64::exp);
+    let sum: f64 = e.iter().sum();
+    e.map(|e| e / sum)
+}
+
+/// 6,000 cases in five folds from a fixed linear congruence.
+fn training() -> Training {
+    let mut state = 0x2545_f491_4f6c_dd1du64;
+    let mut uniform = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let mut folds = vec![Matrix::zeros(120, 4); 5];
+    for i in 0..6000 {
+        let cell = (uniform() * 120.0) as usize;
+        let mut rest = uniform();
+        let group = truth(cell).iter().position(|p| {
+            rest -= p;
+            rest < 0.0
+        });
+        folds[i % 5].row_mut(cell)[group.unwrap_or(3)] += 1.0;
+    }
+    let x: Vec<f32> = (0..120).flat_map(|cell| encode(&levels(cell))).collect();
+    let x = Matrix::from_vec(120, 6, x).unwrap();
+    let groups = GROUPS.map(|(severity, orphan)| Group { severity, orphan }).to_vec();
+    Training { score: x.clone(), x, folds, classes: Classes { severities: 3, healthy: Some(0), groups } }
+}
+
+fn recipe() -> Recipe {
+    Recipe {
+        parameters: Parameters {
+            rounds: 300,
+            max_depth: 3,
+            eta: 0.1,
+            colsample_bynode: 0.6,
+            ..Parameters::default()
+        },
+        alarm: Rule::Conformal { recall: 0.8 },
+    }
+}
+
+fn fitted() -> &'static Fitted {
+    static FITTED: OnceLock<Fitted> = OnceLock::new();
+    FITTED.get_or_init(|| fit(&training(), &recipe(), &trainer(2), &mut |_| {}).unwrap())
+}
+
+fn weights() -> Vec<(usize, f64)> {
+    let training = training();
+    (0..120)
+        .map(|cell| (cell, training.folds.iter().map(|fold| fold.row(cell).iter().sum::<f64>()).sum()))
+        .collect()
+}
+
+#[test]
+fn the_answers_are_near_the_truth() {
+    let fitted = fitted();
+    let (mut orphan, mut severity) = (0.0, 0.0);
+    for cell in 0..120 {
+        let (truth, answer) = (truth(cell), fitted.answers.row(cell));
+        orphan += (answer[3] - truth[3]).abs() / 120.0;
+        let alarmed = fitted.combination.alarmed(answer[3]);
+        let expected = if alarmed {
+            let sick = 1.0 - truth[0];
+            [0.0, truth[1] / sick, (truth[2] + truth[3]) / sick]
+        } else {
+            [truth[0], truth[1], truth[2] + truth[3]]
+        };
+        severity += answer.iter().zip(expected).map(|(a, b)| (a - b).abs()).sum::<f64>() / 360.0;
+        assert!(!alarmed || answer[0] == 0.0);
+    }
+    assert!(orphan < 0.02 && severity < 0.035, "mean errors {orphan} and {severity}");
+}
+
+#[test]
+fn the_alarm_keeps_its_recall_on_the_population_and_its_price_is_known() {
+    let fitted = fitted();
+    let alarm = &fitted.combination.alarm;
+    let positives: f64 =
+        training().folds.iter().map(|fold| fold.iter_rows().map(|row| row[3]).sum::<f64>()).sum();
+    assert_eq!(alarm.positives as f64, positives);
+    assert_eq!(alarm.index, (0.2 * (positives + 1.0)) as u64);
+    let orphans: f64 = (0..120).map(|cell| truth(cell)[3]).sum();
+    let found: f64 = (0..120)
+        .filter(|&cell| fitted.combination.alarmed(fitted.answers.row(cell)[3]))
+        .map(|cell| truth(cell)[3])
+        .sum();
+    assert!(found / orphans > 0.70, "recall {}", found / orphans);
+    // Evaluated on unseen cases, fold by fold, with thresholds from the other folds.
+    let (mut hit, mut alarmed) = (0.0, 0.0);
+    for (fold, alarms) in training().folds.iter().zip(&fitted.unseen_alarm) {
+        for (row, _) in fold.iter_rows().zip(alarms).filter(|(_, alarm)| **alarm) {
+            hit += row[3];
+            alarmed += row.iter().sum::<f64>();
+        }
+    }
+    assert!((hit / positives - 0.8).abs() < 0.08, "unseen recall {}", hit / positives);
+    let at = fitted.curve.iter().min_by(|a, b| {
+        let distance = |step: &learn::alarm::Operating| (step.alarmed - alarmed).abs();
+        distance(a).total_cmp(&distance(b))
+    });
+    assert!((at.unwrap().recall().unwrap() - hit / positives).abs() < 0.1);
+}
+
+#[test]
+fn unseen_answers_come_from_a_member_that_did_not_see_the_fold() {
+    // Cases added to a fold change what the others' members answer, never what answers that fold.
+    let mut training = training();
+    let member = |training: &Training| fit(training, &recipe(), &trainer(2), &mut |_| {}).unwrap();
+    training.folds[2].row_mut(7)[1] += 40.0;
+    let changed = member(&training);
+    // Early stopping looks at the fold, so the rounds may differ; the trees up to there may not.
+    let rounds = fitted().members[2].rounds.min(changed.members[2].rounds);
+    let trees = |fitted: &Fitted, member: usize| -> Vec<serde_json::Value> {
+        let model: serde_json::Value = serde_json::from_slice(&fitted.members[member].json).unwrap();
+        let trees =
+            model.pointer("/learner/gradient_booster/model/trees").unwrap().as_array().unwrap().clone();
+        trees.into_iter().take(rounds * 4).collect()
+    };
+    assert_eq!(trees(fitted(), 2), trees(&changed, 2));
+    assert_ne!(trees(fitted(), 1), trees(&changed, 1));
+}
+
+#[test]
+fn fitting_again_gives_the_same_bytes() {
+    let again = fit(&training(), &recipe(), &trainer(1), &mut |_| {}).unwrap();
+    assert_eq!(again.members, fitted().members);
+    assert_eq!(again.answers, fitted().answers);
+}
+
+#[test]
+fn the_rust_reader_scores_as_the_library_does() {
+    let training = training();
+    let target =
+        Target::Counts { train: training.folds[0].clone(), held_out: Some(training.folds[1].clone()) };
+    let job = Job { x: training.x.clone(), target, score: None, parameters: recipe().parameters };
+    let fit = trainer(1).fit(&job, &mut |_| {}).unwrap();
+    let forest = Forest::from_json("model", &fit.json).unwrap();
+    let margins = forest.score(&training.x).unwrap();
+    let difference =
+        margins.as_slice().iter().zip(fit.margins.as_slice()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(difference < 1e-6, "{difference}");
+}
+
+fn direct(background: Vec<(usize, f64)>) -> Direct {
+    let columns = Columns::of(&DIMS, encode).unwrap();
+    let members =
+        fitted().members.iter().map(|member| Forest::from_json("member", &member.json).unwrap()).collect();
+    let background = background.into_iter().map(|(cell, weight)| (levels(cell).to_vec(), weight)).collect();
+    Direct::new(columns, members, fitted().combination.clone(), background).unwrap()
+}
+
+#[test]
+fn table_and_trees_answer_and_explain_alike() {
+    // With a cohort of at most 100 cells the background is the cohort, and both explanations are exact.
+    let cohort: Vec<(usize, f64)> = weights().into_iter().step_by(2).collect();
+    let table = Table::build(&DIMS, &fitted().answers, &cohort).unwrap();
+    let background = sample_background(&cohort, 100, 1);
+    let predictors = [Predictor::Tabulated(table), Predictor::Direct(Box::new(direct(background)))];
+    for cell in (0..120).step_by(7) {
+        let [tabulated, direct] = &predictors;
+        for (a, b) in
+            tabulated.predict(&levels(cell)).unwrap().iter().zip(direct.predict(&levels(cell)).unwrap())
+        {
+            assert!((a - b).abs() < 1e-6);
+        }
+        for output in 0..4 {
+            let (a, b) = (
+                tabulated.explain(&levels(cell), output).unwrap(),
+                direct.explain(&levels(cell), output).unwrap(),
+            );
+            assert!((a.base - b.base).abs() < 1e-6);
+            let alike = a.contributions.iter().zip(&b.contributions).all(|(a, b)| (a - b).abs() < 1e-6);
+            assert!(alike, "cell {cell} output {output}: {a:?} {b:?}");
+            let sum = b.base + b.contributions.iter().sum::<f64>();
+            assert!((sum - direct.predict(&levels(cell)).unwrap()[output]).abs() < 1e-12);
+        }
+    }
+    assert!(predictors.iter().all(|predictor| predictor.predict(&[20, 0, 0]).is_err()));
+}
+
+#[test]
+fn a_background_sample_is_bounded_seeded_and_follows_the_weights() {
+    let cells: Vec<(usize, f64)> =
+        (0..1000).map(|cell| (cell, if cell < 100 { 90.0 } else { 1.0 })).collect();
+    let sample = sample_background(&cells, 50, 3);
+    assert_eq!(sample.len(), 50);
+    assert_eq!(sample, sample_background(&cells, 50, 3));
+    assert_ne!(sample, sample_background(&cells, 50, 4));
+    let heavy = sample.iter().filter(|(cell, _)| *cell < 100).count();
+    assert!(heavy > 35, "{heavy} of 50 from the cells that hold nine tenths of the cases");
+}
+
+#[test]
+fn every_possible_patient_of_a_fitted_model_holds() {
+    let table = Table::build(&DIMS, &fitted().answers, &weights()).unwrap();
+    let found = verify(&table, &[true, false, true], fitted().combination.alarm.threshold);
+    assert!(found.holds() && found.patients == 120, "{found:?}");
+    let alarmed =
+        (0..120).filter(|&cell| fitted().combination.alarmed(fitted().answers.row(cell)[3])).count();
+    assert_eq!(found.alarmed, alarmed);
+    assert!(alarmed > 0);
+}
+
+#[test]
+fn without_orphan_cases_there_is_no_alarm() {
+    let mut training = training();
+    training.folds.iter_mut().for_each(|fold| (0..120).for_each(|cell| fold.row_mut(cell)[3] = 0.0));
+    let fitted = fit(&training, &recipe(), &trainer(2), &mut |_| {}).unwrap();
+    let alarm = &fitted.combination.alarm;
+    assert_eq!((alarm.positives, alarm.index, alarm.threshold), (0, 0, None));
+    assert!(fitted.answers.iter_rows().all(|row| row[3] < 0.01 && row[..3].iter().sum::<f64>() > 1.0 - 1e-9));
+}
+
+#[test]
+fn what_the_reader_does_not_know_is_an_error_with_its_reason() {
+    let json = String::from_utf8(fitted().members[0].json.clone()).unwrap();
+    let refused = |json: &str| match Forest::from_json("member-0.json", json.as_bytes()) {
+        Err(Error::Malformed { file, why }) => {
+            assert_eq!(file, "member-0.json");
+            why
+        }
+        _ => panic!("accepted, or refused otherwise"),
+    };
+    let changed = |from: &str, to: &str| {
+        assert!(json.contains(from), "{from}");
+        refused(&json.replacen(from, to, 1))
+    };
+    assert!(changed("multi:softprob", "rank:ndcg").contains("rank:ndcg"));
+    assert!(changed("\"gbtree\"", "\"dart\"").contains("dart"));
+    assert!(changed("\"version\":[3", "\"version\":[1").contains("XGBoost 3"));
+    assert!(changed("\"split_type\":[0", "\"split_type\":[1").contains("categorical"));
+    assert!(changed("\"left_children\":[1", "\"left_children\":[0").contains("behind its parent"));
+    assert!(changed("\"num_trees\":\"", "\"num_trees\":\"1").contains("contradicts"));
+    assert!(
+        changed("\"num_feature\":\"6\",\"num_target\"", "\"num_feature\":\"0\",\"num_target\"")
+            .contains("out of bounds")
+    );
+    assert!(refused(&json[..json.len() / 2]).contains("EOF"));
+    assert!(refused("{}").contains("missing"));
+}
