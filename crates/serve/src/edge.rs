@@ -72,6 +72,7 @@ async fn run(app: &App, route: Option<&MatchedPath>, request: Request, next: Nex
 struct Asker {
     language: Language,
     html: bool,
+    visit: web::Visit,
 }
 
 impl Asker {
@@ -81,16 +82,17 @@ impl Asker {
                 .get(header::ACCEPT)
                 .and_then(|value| value.to_str().ok())
                 .is_some_and(|accept| accept.contains("text/html"));
-        let language = if html { language::of_page(uri, headers) } else { language::accepted(headers) };
-        Asker { language, html }
+        let visit = web::Visit::of(uri, headers);
+        let language = if html { visit.words.0 } else { language::accepted(headers) };
+        Asker { language, html, visit }
     }
 }
 
 /// Puts a fault into words, keeping the headers that the handler and the router set.
-fn word(app: &App, fault: &Fault, uri: &Uri, asker: &Asker, bare: Response) -> Response {
+fn word(app: &Arc<App>, fault: &Fault, uri: &Uri, asker: &Asker, bare: Response) -> Response {
     let language = asker.language;
     let mut response = if asker.html {
-        web::fault_page(app, fault, uri.path(), language)
+        web::fault_page(app, fault, asker.visit)
     } else {
         let problem = fault.problem(&app.state.study, language, Some(uri.path()));
         let body = serde_json::to_vec(&problem).unwrap_or_default();

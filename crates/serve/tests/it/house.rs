@@ -24,13 +24,13 @@ use uuid::Uuid;
 use crate::model::ClosedForm;
 
 #[derive(Default)]
-pub struct Throne {
-    pub current: RwLock<Option<Arc<dyn Model>>>,
-    pub former: RwLock<HashMap<String, Arc<Study>>>,
+pub(crate) struct Throne {
+    pub(crate) current: RwLock<Option<Arc<dyn Model>>>,
+    pub(crate) former: RwLock<HashMap<String, Arc<Study>>>,
 }
 
 impl Throne {
-    pub fn set(&self, model: ClosedForm) {
+    pub(crate) fn set(&self, model: ClosedForm) {
         let study = Arc::new(model.study().clone());
         self.former.write().unwrap().insert(model.reference().version.clone(), study);
         *self.current.write().unwrap() = Some(Arc::new(model));
@@ -53,14 +53,14 @@ impl Champions for Throne {
 }
 
 #[derive(Default)]
-pub struct Notebook {
-    pub pages: Mutex<HashMap<Uuid, Vec<u8>>>,
-    pub delay: Mutex<Duration>,
-    pub broken: Mutex<bool>,
+pub(crate) struct Notebook {
+    pub(crate) pages: Mutex<HashMap<Uuid, Vec<u8>>>,
+    pub(crate) delay: Mutex<Duration>,
+    pub(crate) broken: Mutex<bool>,
 }
 
 #[derive(Clone, Default)]
-pub struct Log(pub Arc<Notebook>);
+pub(crate) struct Log(pub(crate) Arc<Notebook>);
 
 impl PredictionLog for Log {
     fn append(&self, record: Vec<u8>) -> Pending<Result<Uuid, LogError>> {
@@ -90,11 +90,11 @@ impl Catalogue for Shelf {
     }
 }
 
-pub struct House {
-    pub address: SocketAddr,
-    pub throne: Arc<Throne>,
-    pub log: Log,
-    pub registry: Arc<Registry>,
+pub(crate) struct House {
+    pub(crate) address: SocketAddr,
+    pub(crate) throne: Arc<Throne>,
+    pub(crate) log: Log,
+    pub(crate) registry: Arc<Registry>,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<std::io::Result<()>>>,
     _folder: tempfile::TempDir,
@@ -102,18 +102,18 @@ pub struct House {
 
 impl House {
     /// A server with the default study and the model `m-0001`.
-    pub async fn open() -> House {
+    pub(crate) async fn open() -> House {
         House::with(Study::default_study().clone()).await
     }
 
-    pub async fn with(study: Study) -> House {
+    pub(crate) async fn with(study: Study) -> House {
         let house = House::start(study.clone(), Settings::default()).await;
         house.throne.set(ClosedForm::new(study, "m-0001", 0.0));
         house
     }
 
     /// A server without a champion.
-    pub async fn start(study: Study, settings: Settings) -> House {
+    pub(crate) async fn start(study: Study, settings: Settings) -> House {
         let folder = tempfile::tempdir().unwrap();
         let registry = Arc::new(Registry::open(folder.path()).unwrap());
         let (throne, log) = (Arc::new(Throne::default()), Log::default());
@@ -136,71 +136,71 @@ impl House {
         House { address, throne, log, registry, stop: Some(stop), server: Some(server), _folder: folder }
     }
 
-    pub fn ask_to_stop(&mut self) -> JoinHandle<std::io::Result<()>> {
+    pub(crate) fn ask_to_stop(&mut self) -> JoinHandle<std::io::Result<()>> {
         self.stop.take().unwrap().send(()).unwrap();
         self.server.take().unwrap()
     }
 
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         Client::connect(self.address).await
     }
 
-    pub async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.client().await.send("GET", path, &[], "").await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
         self.client().await.send("POST", path, &[JSON], body.to_string()).await
     }
 
-    pub async fn predict(&self, body: &Value) -> Value {
+    pub(crate) async fn predict(&self, body: &Value) -> Value {
         let reply = self.post("/api/v1/predictions", body).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         reply.json()
     }
 }
 
-pub const JSON: (&str, &str) = ("content-type", "application/json");
-pub const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
-pub const HTML: (&str, &str) = ("accept", "text/html,*/*;q=0.8");
+pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
+pub(crate) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub(crate) const HTML: (&str, &str) = ("accept", "text/html,*/*;q=0.8");
 
 /// A patient of the default study.
-pub fn patient() -> Value {
+pub(crate) fn patient() -> Value {
     serde_json::json!({
         "patient_id": "p-1", "age_years": 54, "gender": "female", "blood_type": "O",
         "systolic_mmhg": 138, "diastolic_mmhg": 86, "exercise_days_per_month": 6
     })
 }
 
-pub fn with(mut value: Value, field: &str, other: Value) -> Value {
+pub(crate) fn with(mut value: Value, field: &str, other: Value) -> Value {
     value[field] = other;
     value
 }
 
 /// One connection.
-pub struct Client(hyper::client::conn::http1::SendRequest<Full<Bytes>>);
+pub(crate) struct Client(hyper::client::conn::http1::SendRequest<Full<Bytes>>);
 
-pub struct Reply {
-    pub status: u16,
-    pub headers: hyper::HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: hyper::HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Reply {
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// `field:code` of every error, and that the document is a problem in full.
-    pub fn problems(&self) -> Vec<String> {
+    pub(crate) fn problems(&self) -> Vec<String> {
         assert_eq!(self.header("content-type"), "application/problem+json");
         let problem = self.json();
         assert_eq!(problem["status"], self.status);
@@ -219,14 +219,14 @@ impl Reply {
 }
 
 impl Client {
-    pub async fn connect(address: SocketAddr) -> Client {
+    pub(crate) async fn connect(address: SocketAddr) -> Client {
         let stream = TcpStream::connect(address).await.unwrap();
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Client(sender)
     }
 
-    pub async fn send(
+    pub(crate) async fn send(
         &mut self,
         method: &str,
         path: &str,

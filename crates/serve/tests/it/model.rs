@@ -8,7 +8,7 @@ use clinical::{
 use serve::ports::Model;
 
 #[derive(Debug)]
-pub struct ClosedForm {
+pub(crate) struct ClosedForm {
     study: Study,
     reference: ModelRef,
     /// Moves every score, so that two models give different answers.
@@ -16,10 +16,10 @@ pub struct ClosedForm {
     background: Vec<Vec<usize>>,
 }
 
-pub const THRESHOLD: f64 = 0.3;
+pub(crate) const THRESHOLD: f64 = 0.3;
 
 impl ClosedForm {
-    pub fn new(study: Study, version: &str, tilt: f64) -> ClosedForm {
+    pub(crate) fn new(study: Study, version: &str, tilt: f64) -> ClosedForm {
         let mut background = vec![Vec::new()];
         for &dim in study.domain().dims() {
             let levels = [0, dim - 1];
@@ -136,7 +136,7 @@ impl Model for ClosedForm {
 }
 
 /// The default study's features of these names only.
-pub fn study_of(names: &[&str]) -> Study {
+pub(crate) fn study_of(names: &[&str]) -> Study {
     let text = clinical::study::DEFAULT_TOML;
     let (features, rest) = text.split_once("# ── Outcome").unwrap();
     let mut stanzas = features.split("[[feature]]");
@@ -150,7 +150,7 @@ pub fn study_of(names: &[&str]) -> Study {
 }
 
 /// The default study with one laboratory value more.
-pub fn study_with_glucose() -> Study {
+pub(crate) fn study_with_glucose() -> Study {
     let stanza = r#"
 [[feature]]
 name = "glucose"
