@@ -65,14 +65,15 @@ impl Rule {
                 // P(Binomial(n, 1 - recall) >= k).
                 let miss = 1.0 - recall;
                 let mut below = 0.0;
-                let mut term = (n as f64 * recall.ln()).exp();
+                // Logarithms: recall^n vanishes from a few thousand positives on.
+                let mut term = n as f64 * recall.ln();
                 for k in 0..n {
-                    below += term;
+                    below += term.exp();
                     // Here `below` = P(Binomial <= k), so 1 - below = P(Binomial >= k + 1).
                     if 1.0 - below < confidence {
                         return k;
                     }
-                    term *= (n - k) as f64 / (k as f64 + 1.0) * (miss / recall);
+                    term += ((n - k) as f64 / (k as f64 + 1.0) * (miss / recall)).ln();
                 }
                 n
             }
@@ -168,11 +169,12 @@ mod tests {
         assert_eq!([3, 4, 9, 20, 99].map(|n| rule.index(n)), [0, 1, 2, 4, 20]);
     }
 
-    /// scipy.stats.binom.sf(k - 1, n, 0.3) >= 0.9: the highest k for n = 6, 7, 20, 50, 210.
+    /// scipy.stats.binom.sf(k - 1, n, 0.3) >= 0.9: the highest k for n = 6, 7, 20, 50, 210, 5,000 and 200,000.
     #[test]
     fn tolerance_index_of_known_sizes() {
         let rule = Rule::Tolerance { recall: 0.70, confidence: 0.90 };
         assert_eq!([6, 7, 20, 50, 210].map(|n| rule.index(n)), [0, 1, 3, 11, 55]);
+        assert_eq!([5_000, 200_000].map(|n| rule.index(n)), [1_459, 59_737]);
     }
 
     #[test]
