@@ -17,7 +17,7 @@ const TABULATED: u64 = 256;
 /// How intervals are drawn. The same seed gives the same intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bootstrap {
-    /// Number of resampled cohorts. 500 puts the ends of a 95 % interval between the 12th and 13th of each side.
+    /// Number of resampled cohorts. 500 puts each end of a 95 % interval between the 13th and the 14th outermost.
     pub replicates: usize,
     pub seed: u64,
 }

@@ -88,12 +88,14 @@ impl Rule {
         Self { comparison: Comparison::AtMost, ..Self::at_least(metric, bound) }
     }
 
-    /// The rules of a study's gate: one per bound that it gives.
+    /// The rules of a study's gate: one per bound that it gives, open below nine cases (three of three orphan patients
+    /// found prove nothing).
     #[must_use]
     pub fn of_gate(gate: &Gate) -> Vec<Self> {
         let metric = gate.metric.into();
         let low = gate.at_least.map(|bound| Self::at_least(metric, bound));
-        low.into_iter().chain(gate.at_most.map(|bound| Self::at_most(metric, bound))).collect()
+        let both = low.into_iter().chain(gate.at_most.map(|bound| Self::at_most(metric, bound)));
+        both.map(|rule| Self { fewest: FEWEST_CASES, ..rule }).collect()
     }
 
     /// Applies the rule to the figure that it names.
@@ -222,6 +224,7 @@ mod tests {
     fn a_studys_gate_becomes_its_rules() {
         let gate = Gate { metric: GateMetric::MacroF1, at_least: Some(0.5), at_most: Some(0.9) };
         let rules = Rule::of_gate(&gate);
-        assert_eq!(rules, [Rule::at_least(Metric::MacroF1, 0.5), Rule::at_most(Metric::MacroF1, 0.9)]);
+        let both = [Rule::at_least(Metric::MacroF1, 0.5), Rule::at_most(Metric::MacroF1, 0.9)];
+        assert_eq!(rules, both.map(|rule| Rule { fewest: 9, ..rule }));
     }
 }
