@@ -50,7 +50,8 @@ impl Strata {
 
     /// Patients so far, by stratum; what [`Strata::resume`] takes.
     pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
-        self.names.iter().cloned().zip(self.counts.iter().copied()).collect()
+        let counts = self.names.iter().cloned().zip(self.counts.iter().copied());
+        counts.filter(|(_, count)| *count > 0).collect()
     }
 
     /// Makes the next outcome number known.

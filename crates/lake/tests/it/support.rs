@@ -57,13 +57,13 @@ pub(crate) fn made(n: u64) -> Made {
         4 => ("chronic", Some("common"), None),
         _ => ("chronic", Some("orphan"), Some("ORPHA:586")),
     };
-    let confirmed = n % 11 != 0;
+    let confirmed = !n.is_multiple_of(11);
     Made {
         case_id: format!("c-{n}"),
         patient_id: format!("p-{}", n / 2),
         inputs: [
             Some(dice.below(121) as i32),
-            (n % 13 != 0).then(|| 50 + dice.below(231) as i32),
+            (!n.is_multiple_of(13)).then(|| 50 + dice.below(231) as i32),
             Some(dice.below(32) as i32),
         ],
         severity: confirmed.then_some(severity),
