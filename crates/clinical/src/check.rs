@@ -56,7 +56,7 @@ impl Study {
     }
 
     /// Checks a confirmed outcome. All fields empty means not confirmed yet; a severity needs a
-    /// rarity exactly when it is a disease.
+    /// rarity exactly when it is a disease, and only a disease has a code.
     pub fn check_outcome(
         &self,
         severity: Raw<'_>,
@@ -107,6 +107,10 @@ impl Study {
                     "empty without disease and common or orphan with one",
                 )])
             }
+            (Some(severity), _) if severity == self.healthy() && disease_code.is_some() => Err(vec![
+                Issue::new("disease_code", IssueCode::Inconsistent)
+                    .expecting("vacío sin enfermedad", "empty without disease"),
+            ]),
             (Some(severity), rarity) => Ok(Some(Outcome { severity, rarity, disease_code })),
         }
     }
@@ -319,5 +323,7 @@ mod tests {
         assert!(check("mild", "").is_err());
         assert!(check("", "orphan").is_err());
         assert!(check("ill", "common").is_err());
+        let coded = study.check_outcome(Raw::Text("healthy"), Raw::Missing, Raw::Text("ICD-10:I10"));
+        assert_eq!(coded.unwrap_err()[0].reason(), "disease_code:inconsistent");
     }
 }

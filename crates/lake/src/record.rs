@@ -49,6 +49,8 @@ pub struct IngestRecord {
     pub duplicates: u64,
     /// Accepted rows by outcome, ascending.
     pub outcomes: Vec<OutcomeCount>,
+    /// Accepted rows by their own source, which a file may give row by row.
+    pub sources: BTreeMap<String, u64>,
     /// Rows added to `quarantine` by reason (`field:code`); a row counts once for each of its reasons.
     pub reasons: BTreeMap<String, u64>,
     /// The study's inputs at the time.
@@ -73,6 +75,8 @@ pub struct Totals {
     pub quarantined: u64,
     /// Rows in `cases` by outcome, ascending.
     pub outcomes: Vec<OutcomeCount>,
+    /// Rows in `cases` by source.
+    pub sources: BTreeMap<String, u64>,
     /// Rows in `quarantine` by source and reason (`field:code`).
     pub quarantined_by: BTreeMap<String, BTreeMap<String, u64>>,
 }
@@ -111,6 +115,9 @@ pub(crate) fn dataset_versions(finished: &[Finished]) -> Vec<DatasetVersion> {
         }
         totals.outcomes =
             outcomes.iter().map(|(outcome, &rows)| OutcomeCount { outcome: outcome.clone(), rows }).collect();
+        for (source, rows) in &ingest.sources {
+            *totals.sources.entry(source.clone()).or_default() += rows;
+        }
         for (reason, rows) in &ingest.reasons {
             let by_reason = totals.quarantined_by.entry(ingest.source.clone()).or_default();
             *by_reason.entry(reason.clone()).or_default() += rows;

@@ -17,10 +17,15 @@ pub trait Model: Send + Sync + std::fmt::Debug {
     fn reference(&self) -> &ModelRef;
     /// The answer for an accepted patient; `explain` is the probability to explain, the displayed
     /// severity's when `None`.
-    fn answer(&self, patient: &Patient, explain: Option<Explained>) -> Prediction;
+    fn answer(&self, patient: &Patient, explain: Option<Explained>) -> Result<Prediction, ModelError>;
     /// When the model was made (RFC 3339), for the page's footer.
     fn created_at(&self) -> &str;
 }
+
+/// A model could not answer an accepted patient: its parts contradict each other.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the model cannot answer: {0}")]
+pub struct ModelError(pub String);
 
 /// The champion that is being served, swapped while requests run.
 pub trait Champions: Send + Sync {

@@ -376,19 +376,17 @@ fn check_plan(
         || !(1..=10_000).contains(&boosting.rounds)
         || boosting.early_stopping == 0
         || !(1..=12).contains(&boosting.depth)
+        || !(2..=4096).contains(&boosting.bins)
         || ![boosting.eta, boosting.subsample, boosting.columns].into_iter().all(share)
         || ![boosting.min_child_weight, boosting.lambda].into_iter().all(|value| value >= 0.0)
     {
         return Err(invalid(
             "[boosting]",
-            "folds 2-20, rounds 1-10000, early_stopping from 1, depth 1-12, eta, subsample and columns above 0 up to 1, the rest not negative",
+            "folds 2-20, rounds 1-10000, early_stopping from 1, depth 1-12, bins 2-4096, eta, subsample and columns above 0 up to 1, the rest not negative",
         ));
     }
     if ![alarm.recall, alarm.confidence].into_iter().all(open) {
-        return Err(invalid(
-            "[alarm]",
-            "recall and confidence lie between 0 and 1",
-        ));
+        return Err(invalid("[alarm]", "recall and confidence lie between 0 and 1"));
     }
     if predictor.table_limit == 0 || predictor.background == 0 {
         return Err(invalid("[predictor]", "table_limit and background are at least 1"));

@@ -12,8 +12,6 @@ pub struct Split {
     pub test: u8,
     /// Seed of the assignment. Changing it moves patients between sets: only for a new study.
     pub seed: u64,
-    /// A disease is a stratum of its own from this many cases on; before that its severity and rarity are.
-    pub disease_stratum_from: u64,
 }
 
 /// How numbers are scaled for the learners.
@@ -37,8 +35,10 @@ pub struct Boosting {
     pub eta: f64,
     /// Share of the patients drawn for each round.
     pub subsample: f64,
-    /// Share of the columns drawn for each tree.
+    /// Share of the columns that each split may choose from.
     pub columns: f64,
+    /// Values per number that a split may choose between.
+    pub bins: usize,
     pub min_child_weight: f64,
     pub lambda: f64,
 }

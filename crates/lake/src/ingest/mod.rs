@@ -144,6 +144,7 @@ impl Lake {
                 quarantined: 0,
                 duplicates: 0,
                 outcomes: Vec::new(),
+                sources: BTreeMap::new(),
                 reasons: BTreeMap::new(),
                 inputs: meta.schema.inputs.clone(),
             },
@@ -206,6 +207,10 @@ impl Ingest {
         };
         self.outcome_rows[outcome] += 1;
         self.record.accepted += 1;
+        match self.record.sources.get_mut(row.source) {
+            Some(rows) => *rows += 1,
+            None => drop(self.record.sources.insert(row.source.to_owned(), 1)),
+        }
         self.cases.push(row, outcome, slot, case_key, patient_key);
         if self.cases.len() == CHUNK_ROWS {
             let chunk = self.cases.take(self.outcomes.known())?;

@@ -69,7 +69,10 @@ pub(crate) fn prepare(
     accepted: Accepted,
     explain: Option<Explained>,
 ) -> Result<(Answered, Vec<u8>), Fault> {
-    let prediction = model.answer(&accepted.patient, explain);
+    let prediction = model.answer(&accepted.patient, explain).map_err(|error| {
+        tracing::error!(%error, model = model.reference().version, "no answer");
+        Fault::new(Kind::Internal)
+    })?;
     let created_at = rfc3339(app.now());
     let record = Record {
         at: Cow::Borrowed(&created_at),

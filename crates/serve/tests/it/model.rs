@@ -5,7 +5,7 @@ use clinical::{
     Contribution, Explained, Explanation, ModelRef, Nearest, Patient, Prediction, Rarity, Severity, Study,
     Warning,
 };
-use serve::ports::Model;
+use serve::ports::{Model, ModelError};
 
 #[derive(Debug)]
 pub(crate) struct ClosedForm {
@@ -96,7 +96,7 @@ impl Model for ClosedForm {
         &self.reference
     }
 
-    fn answer(&self, patient: &Patient, explain: Option<Explained>) -> Prediction {
+    fn answer(&self, patient: &Patient, explain: Option<Explained>) -> Result<Prediction, ModelError> {
         let levels = self.study.levels(patient);
         let mut probabilities = self.evaluate(&levels);
         let probability_orphan = probabilities.pop().unwrap();
@@ -114,7 +114,7 @@ impl Model for ClosedForm {
         let name = "Marfan".to_owned();
         let mut sorted = probabilities.clone();
         sorted.sort_by(|a, b| b.total_cmp(a));
-        Prediction {
+        Ok(Prediction {
             severity,
             rarity,
             probability_orphan,
@@ -127,7 +127,7 @@ impl Model for ClosedForm {
             explanation: Explanation { of, base_value, contributions },
             warnings: (sorted[0] - sorted[1] < 0.1).then_some(Warning::CloseClasses).into_iter().collect(),
             probabilities,
-        }
+        })
     }
 
     fn created_at(&self) -> &str {

@@ -1,0 +1,284 @@
+//! The command line, exactly as the manual shows it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Classify disease from a hospital's own clinical records: the whole circle in one program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hoofbeat",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Deployment configuration (default: hoofbeat.toml where it exists)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where data, models and the registry lie (default: ./hoofbeat-data)
+    #[arg(long, global = true, value_name = "DIR", env = "HOOFBEAT_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Study file (default: the built-in study)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub study: Option<PathBuf>,
+    /// Print the result as one JSON document
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress, only results and errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// First run: make a cohort, train, evaluate, promote; then, every run: serve
+    Up(Up),
+    /// Write a reference cohort whose true class probabilities are known
+    Synth(Synth),
+    /// Validate case files, quarantine what is wrong, store the rest as a new dataset version
+    Ingest(Ingest),
+    /// Dataset versions and what was refused
+    #[command(subcommand)]
+    Dataset(Dataset),
+    /// Train a candidate model on a dataset version
+    Train(Train),
+    /// Metrics of a model with confidence intervals
+    Evaluate(Evaluate),
+    /// The registry of models
+    #[command(subcommand)]
+    Model(Model),
+    /// Score a case file
+    Predict(Predict),
+    /// Serve the champion: REST and the page
+    Serve(Serve),
+    /// The study: what is asked, what is answered, how
+    #[command(subcommand)]
+    Study(Study),
+    /// Check configuration, storage, registry, model, engines and port, and say how to mend what is wrong
+    Doctor,
+    /// Print shell completions
+    Completions {
+        /// Shell to complete for
+        shell: Shell,
+    },
+    /// Train one booster: one job on standard input, the model on standard output (used by `train`)
+    #[command(hide = true)]
+    LearnWorker,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Up {
+    /// Address to listen on (default: 127.0.0.1:8501)
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Patients in the reference cohort of the first run
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub rows: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Synth {
+    /// Number of patients
+    #[arg(long, value_name = "N")]
+    pub rows: u64,
+    /// Seed: the same seed writes the same file
+    #[arg(long, value_name = "S")]
+    pub seed: u64,
+    /// File to write: .csv, .ndjson or .parquet, also .gz or .zst
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// How hard the cohort is
+    #[arg(long, value_enum, default_value_t = Preset::Reference)]
+    pub preset: Preset,
+    /// With orphan diseases that the other cohorts do not have
+    #[arg(long)]
+    pub novel: bool,
+    /// Add the true probabilities of each row
+    #[arg(long)]
+    pub truth: bool,
+}
+
+/// Presets of the reference cohort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    Reference,
+    Epidemiology,
+    Hard,
+    Easy,
+}
+
+impl Preset {
+    pub fn name(self) -> &'static str {
+        match self {
+            Preset::Reference => "reference",
+            Preset::Epidemiology => "epidemiology",
+            Preset::Hard => "hard",
+            Preset::Easy => "easy",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Ingest {
+    /// Case files: CSV, NDJSON or Parquet, also .gz or .zst
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Where the files come from, e.g. hospital-ehr
+    #[arg(long, value_name = "NAME")]
+    pub source: String,
+    /// Mapping file for a foreign layout
+    #[arg(long, value_name = "FILE")]
+    pub map: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Dataset {
+    /// All dataset versions
+    List,
+    /// One dataset version: counts by outcome, files, refused rows (default: the newest)
+    Show {
+        /// Dataset version
+        version: Option<u64>,
+    },
+    /// Refused rows with their reasons
+    Quarantine {
+        /// Up to this dataset version (default: the newest)
+        version: Option<u64>,
+        /// Only rows of this source
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
+        /// Only rows refused for this: a field, or field:code
+        #[arg(long, value_name = "REASON")]
+        reason: Option<String>,
+        /// Rows at most
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: usize,
+        /// Show the rows as they came: patient data
+        #[arg(long)]
+        raw: bool,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Train {
+    /// Dataset version (default: the newest)
+    #[arg(long, value_name = "V")]
+    pub dataset_version: Option<u64>,
+    /// Seed of every random draw
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// Learner
+    #[arg(long, value_enum, default_value_t = Learner::Auto)]
+    pub learner: Learner,
+}
+
+/// Learners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Learner {
+    /// The study's choice
+    Auto,
+    Xgboost,
+}
+
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// Model version, e.g. m-0001
+    pub model: String,
+    /// Which set: the test set is opened once per model, and that is recorded
+    #[arg(long, value_enum, default_value_t = EvaluatedSet::Validation)]
+    pub set: EvaluatedSet,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EvaluatedSet {
+    Validation,
+    Test,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Model {
+    /// All models and their stages
+    List,
+    /// One model: data, figures, gates (default: the champion)
+    Show {
+        /// Model version, e.g. m-0001
+        model: Option<String>,
+    },
+    /// Make a model the champion, if it passed its gates
+    Promote {
+        /// Model version, e.g. m-0001
+        model: String,
+        /// Why; kept in the audit
+        #[arg(long, value_name = "TEXT", default_value = "promoted from the command line")]
+        reason: String,
+        /// Promote although gates failed; needs --reason and is kept in the audit
+        #[arg(long, requires = "reason")]
+        override_gates: bool,
+    },
+    /// Back to the champion before
+    Rollback {
+        /// Why; kept in the audit
+        #[arg(long, value_name = "TEXT", default_value = "rolled back from the command line")]
+        reason: String,
+    },
+    /// Check every possible patient of a model
+    Verify {
+        /// Model version, e.g. m-0001
+        model: String,
+    },
+    /// Write a model's predictor table, one row per possible patient
+    Export {
+        /// Model version, e.g. m-0001
+        model: String,
+        /// File to write: .csv or .parquet
+        #[arg(long, value_name = "FILE")]
+        table: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Predict {
+    /// Case file to score (default: CSV on standard input)
+    #[arg(long = "in", value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// File to write: .csv, .ndjson or .parquet (default: CSV on standard output)
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Mapping file for a foreign layout
+    #[arg(long, value_name = "FILE")]
+    pub map: Option<PathBuf>,
+    /// Model version (default: the champion)
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Add one column per feature: its contribution to the probability of the answer
+    #[arg(long)]
+    pub explain: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// Address to listen on (default: 127.0.0.1:8501)
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Study {
+    /// Print the study
+    Show,
+    /// Check a study file
+    Check,
+}

@@ -1,0 +1,230 @@
+//! `hoofbeat doctor`: checks what the product stands on, and says how to mend what is wrong.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use anyhow::Result;
+use lake::predictions::PredictionReader;
+use registry::Level;
+use serde::Serialize;
+
+use crate::cli::Global;
+use crate::config::Config;
+use crate::deployment::{self, Deployment};
+use crate::output::{self, Done};
+use crate::pipeline::score::Scorer;
+
+/// How one check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Well,
+    /// Worth knowing; the product works.
+    Note,
+    Wrong,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    state: State,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, check: &'static str, state: State, message: impl Into<String>, remedy: Option<&str>) {
+        self.0.push(Finding { check, state, message: message.into(), remedy: remedy.map(str::to_owned) });
+    }
+
+    fn well(&mut self, check: &'static str, message: impl Into<String>) {
+        self.add(check, State::Well, message, None);
+    }
+
+    fn wrong(&mut self, check: &'static str, message: impl Into<String>, remedy: &str) {
+        self.add(check, State::Wrong, message, Some(remedy));
+    }
+}
+
+/// Exit status 3 when a check fails.
+pub(super) fn run(global: &Global) -> Result<Done> {
+    let mut findings = Findings::default();
+    check(global, &mut findings);
+    let findings = findings.0;
+    let well = findings.iter().all(|finding| finding.state != State::Wrong);
+    output::print(global.json, &serde_json::json!({ "well": well, "checks": findings }), || {
+        let line = |finding: &Finding| {
+            let mark = match finding.state {
+                State::Well => "ok   ",
+                State::Note => "note ",
+                State::Wrong => "WRONG",
+            };
+            let remedy = finding.remedy.as_ref().map(|remedy| format!("\n             to mend: {remedy}"));
+            format!("{mark} {:<10} {}{}", finding.check, finding.message, remedy.unwrap_or_default())
+        };
+        findings.iter().map(line).collect::<Vec<_>>().join("\n")
+    })?;
+    Ok(Done::held(well))
+}
+
+fn check(global: &Global, findings: &mut Findings) {
+    let config = match Config::load(global) {
+        Ok(config) => config,
+        Err(error) => {
+            return findings.wrong(
+                "config",
+                format!("{error:#}"),
+                "correct the named line of the configuration file",
+            );
+        }
+    };
+    findings.well("config", format!("data directory {}", config.data_dir(global).display()));
+    match deployment::study(global, &config) {
+        Ok(study) => findings.well("study", format!("`{}`, digest {}", study.name(), &study.digest()[..12])),
+        Err(error) => {
+            return findings.wrong(
+                "study",
+                format!("{error:#}"),
+                "correct the named place of the study file",
+            );
+        }
+    }
+    engines(findings);
+    listener(&config, findings);
+    match Deployment::open(global) {
+        Ok(deployment) => stores(&deployment, findings),
+        Err(error) => findings.wrong(
+            "storage",
+            format!("{error:#}"),
+            "check that the data directory exists and may be written",
+        ),
+    }
+}
+
+fn engines(findings: &mut Findings) {
+    match learn::xgboost_library() {
+        Ok(path) => findings.well("engines", format!("XGBoost at {}", path.display())),
+        // Serving needs none: a model is a table.
+        Err(error) => findings.add(
+            "engines",
+            State::Note,
+            format!("{error}; serving works, training does not"),
+            Some("run scripts/fetch-engines, or set HOOFBEAT_ENGINES to the folder that holds xgboost/lib/libxgboost.so"),
+        ),
+    }
+}
+
+fn listener(config: &Config, findings: &mut Findings) {
+    let address = config.server.listen;
+    if TcpListener::bind(address).is_ok() {
+        return findings.well("port", format!("{address} is free"));
+    }
+    match std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
+        Ok(_) => {
+            findings.add("port", State::Note, format!("{address} is in use: a server is running there"), None)
+        }
+        Err(error) => findings.wrong(
+            "port",
+            format!("{address} cannot be used: {error}"),
+            "choose another with --listen ADDR",
+        ),
+    }
+}
+
+fn stores(deployment: &Deployment, findings: &mut Findings) {
+    match deployment.lake.check() {
+        Ok(check) if check.problems.is_empty() => {
+            findings.well(
+                "lake",
+                format!(
+                    "dataset version {}, {} cases in {} files",
+                    check.dataset_version, check.rows, check.files
+                ),
+            );
+            if !check.leftovers.is_empty() {
+                let message = format!(
+                    "{} files of unfinished ingests; the next ingest removes them",
+                    check.leftovers.len()
+                );
+                findings.add("lake", State::Note, message, None);
+            }
+        }
+        Ok(check) => {
+            for problem in check.problems {
+                findings.wrong(
+                    "lake",
+                    problem,
+                    "restore the named files from a backup of the data directory",
+                );
+            }
+        }
+        Err(error) => {
+            findings.wrong("lake", error.to_string(), "check the data directory's disk and permissions")
+        }
+    }
+    match deployment.registry.check(None) {
+        Ok(found) => {
+            for finding in &found {
+                match finding.level {
+                    Level::Error => {
+                        findings.wrong("registry", &finding.message, "restore registry.db from a backup")
+                    }
+                    Level::Note => findings.add("registry", State::Note, &finding.message, None),
+                }
+            }
+            if !found.iter().any(|finding| finding.level == Level::Error) {
+                findings.well("registry", "sound; the audit chain is unbroken");
+            }
+        }
+        Err(error) => {
+            findings.wrong("registry", error.to_string(), "check the data directory's disk and permissions")
+        }
+    }
+    predictions(deployment, findings);
+    champion(deployment, findings);
+}
+
+fn predictions(deployment: &Deployment, findings: &mut Findings) {
+    match PredictionReader::open(&deployment.data_dir.join("predictions")).check() {
+        Ok(check) if check.damage.is_empty() => {
+            findings.well("log", format!("{} predictions", check.records))
+        }
+        Ok(check) => findings.wrong(
+            "log",
+            format!("{} damaged places in the prediction log", check.damage.len()),
+            "restore the named segments from a backup; new predictions are not affected",
+        ),
+        Err(error) => {
+            findings.wrong("log", error.to_string(), "check the data directory's disk and permissions")
+        }
+    }
+}
+
+fn champion(deployment: &Deployment, findings: &mut Findings) {
+    let champion = match deployment.registry.champion() {
+        Ok(Some(champion)) => champion.model,
+        Ok(None) => {
+            return findings.add(
+                "model",
+                State::Note,
+                "no champion yet",
+                Some("hoofbeat train, then hoofbeat model promote MODEL"),
+            );
+        }
+        Err(error) => return findings.wrong("model", error.to_string(), "check the registry"),
+    };
+    match Scorer::open(deployment, &champion) {
+        Ok(_) => {
+            findings.well("model", format!("champion {}, every file matches its digest", champion.version))
+        }
+        Err(error) => findings.wrong(
+            "model",
+            format!("{error:#}"),
+            "restore the bundle from a backup, or hoofbeat model rollback",
+        ),
+    }
+}

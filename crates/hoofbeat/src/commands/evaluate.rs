@@ -1,0 +1,88 @@
+//! `hoofbeat evaluate`: metrics with confidence intervals.
+
+use anyhow::Result;
+use prepare::Set;
+use serde_json::{Value, json};
+
+use crate::cli::{Evaluate, EvaluatedSet, Global};
+use crate::deployment::Deployment;
+use crate::output::{self, Done};
+use crate::pipeline::cohort;
+use crate::pipeline::evaluate::{self, Evaluation};
+use crate::pipeline::promote::{act, figures_text, gates_text};
+use crate::pipeline::score::Scorer;
+
+/// Exit status 3 when the study's gates do not hold on the evaluated set.
+pub(super) fn run(global: &Global, command: &Evaluate) -> Result<Done> {
+    let deployment = Deployment::open(global)?;
+    let model = deployment.model(&command.model)?;
+    let (report, opened) = match command.set {
+        EvaluatedSet::Validation => (validation(&deployment, &model)?, None),
+        EvaluatedSet::Test => {
+            let opening = act(&deployment, "evaluate --set test", |act| {
+                Ok(deployment.registry.open_test(model.version, act)?)
+            })?;
+            let again = opening.report.is_some();
+            let report = match opening.report.clone() {
+                Some(report) => report,
+                None => {
+                    let report = serde_json::to_value(measure(&deployment, &model, Set::Test)?)?;
+                    let store = |act: &registry::Act<'_>| {
+                        Ok(deployment.registry.record_test_report(model.version, &report, act)?)
+                    };
+                    act(&deployment, "evaluate --set test", store)?.report.unwrap_or(report.clone())
+                }
+            };
+            (
+                report,
+                Some(
+                    json!({ "at": opening.opened_at.to_string(), "by": opening.opened_by, "earlier": again }),
+                ),
+            )
+        }
+    };
+    let held =
+        report["gates"].as_array().is_some_and(|all| all.iter().all(|verdict| verdict["outcome"] == "holds"));
+    let value =
+        json!({ "model": model.version, "test_opened": opened, "gates_hold": held, "report": report });
+    output::print(global.json, &value, || text(&value, &report))?;
+    Ok(Done::held(held))
+}
+
+fn text(value: &Value, report: &Value) -> String {
+    let mut text = format!(
+        "model {} on the {} set of dataset version {}: {} patients, {} orphan\n",
+        value["model"].as_str().unwrap_or_default(),
+        report["set"].as_str().unwrap_or_default(),
+        report["dataset_version"],
+        report["patients"],
+        report["orphans"]
+    );
+    if value["test_opened"]["earlier"] == true {
+        let by = value["test_opened"]["by"].as_str().unwrap_or_default();
+        text += &format!(
+            "the test set was opened before, {} by {by}: this is that report\n",
+            value["test_opened"]["at"].as_str().unwrap_or_default()
+        );
+    }
+    text += &figures_text(report);
+    text + "gates\n" + &gates_text(&json!({ "verdicts": report["gates"] }))
+}
+
+/// Measures on validation and keeps the report.
+fn validation(deployment: &Deployment, model: &registry::Model) -> Result<Value> {
+    let report = serde_json::to_value(measure(deployment, model, Set::Validation)?)?;
+    act(deployment, "evaluate --set validation", |act| {
+        Ok(deployment.registry.record_evaluation(model.version, &report, act)?)
+    })?;
+    Ok(report)
+}
+
+/// Counts the model's dataset version under the model's own study, and measures on one set.
+fn measure(deployment: &Deployment, model: &registry::Model, set: Set) -> Result<Evaluation> {
+    let scorer = Scorer::open(deployment, model)?;
+    let version = deployment.lake.version(model.dataset_version)?;
+    let counted =
+        cohort::count(&deployment.lake, scorer.study(), version.version, deployment.config.threads())?;
+    evaluate::evaluate(&scorer, &counted.cohort, set, &version)
+}

@@ -1,0 +1,46 @@
+//! One file per command: parse, call the pipeline, print.
+
+mod dataset;
+mod doctor;
+mod evaluate;
+mod ingest;
+mod model;
+mod predict;
+mod serve;
+mod study;
+mod synth;
+mod train;
+mod up;
+
+use std::io::{stdin, stdout};
+
+use anyhow::Result;
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Command, Global};
+use crate::output::Done;
+
+/// Runs one command to its end.
+pub fn run(global: &Global, command: Command) -> Result<Done> {
+    match command {
+        Command::Up(up) => up::run(global, &up),
+        Command::Synth(synth) => synth::run(global, &synth),
+        Command::Ingest(ingest) => ingest::run(global, &ingest),
+        Command::Dataset(dataset) => dataset::run(global, dataset),
+        Command::Train(train) => train::run(global, &train),
+        Command::Evaluate(evaluate) => evaluate::run(global, &evaluate),
+        Command::Model(model) => model::run(global, model),
+        Command::Predict(predict) => predict::run(global, &predict),
+        Command::Serve(serve) => serve::run(global, &serve),
+        Command::Study(study) => study::run(global, &study),
+        Command::Doctor => doctor::run(global),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "hoofbeat", &mut stdout());
+            Ok(Done::Well)
+        }
+        Command::LearnWorker => {
+            learn::boost::worker_main(stdin().lock(), stdout().lock())?;
+            Ok(Done::Well)
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `hoofbeat serve`: the server alone.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use lake::predictions::PredictionLog;
+use serve::{Settings, State, Version};
+use tokio::net::TcpListener;
+
+use crate::cli::{Global, Serve};
+use crate::deployment::{self, Deployment};
+use crate::output::Done;
+use crate::serving::{Datasets, Log, Served, Throne};
+
+pub(super) fn run(global: &Global, command: &Serve) -> Result<Done> {
+    let deployment = Deployment::open(global)?;
+    let address = command.listen.unwrap_or(deployment.config.server.listen);
+    serve(deployment, address)
+}
+
+/// Without user accounts, only this machine may reach the server, unless a gateway stands in front.
+pub(super) fn check_address(deployment: &Deployment, address: SocketAddr) -> Result<()> {
+    if !address.ip().is_loopback() && !deployment.config.server.behind_gateway {
+        bail!(
+            "{address} can be reached from other machines and there are no user accounts: put a gateway that authenticates in \
+             front and set `behind_gateway = true` under [server] in hoofbeat.toml, or listen on 127.0.0.1"
+        );
+    }
+    Ok(())
+}
+
+/// Serves until the process is asked to stop; requests in flight are finished first.
+pub(super) fn serve(deployment: Deployment, address: SocketAddr) -> Result<Done> {
+    check_address(&deployment, address)?;
+    let log = PredictionLog::open(&deployment.data_dir.join("predictions"))?;
+    let deployment = Arc::new(deployment);
+    let served = Served::start(Arc::clone(&deployment))?;
+    Arc::clone(&served).follow();
+    let state = State {
+        champions: Arc::new(Throne(served)),
+        log: Arc::new(Log(log)),
+        catalogue: Arc::new(Datasets(deployment.lake.clone())),
+        registry: Arc::clone(&deployment.registry),
+        study: Arc::clone(&deployment.study),
+        clock: Arc::new(deployment::now),
+        version: Version { version: env!("CARGO_PKG_VERSION").to_owned(), commit: String::new() },
+        settings: Settings::default(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("{address} cannot be listened on (in use? choose another with --listen ADDR)")
+        })?;
+        let address = listener.local_addr()?;
+        deployment.progress.say(&format!("hoofbeat is ready at http://{}", readable(address)));
+        serve::serve(listener, state, stop_signal()?).await?;
+        anyhow::Ok(())
+    })?;
+    Ok(Done::Well)
+}
+
+/// A browser's words for a loopback address.
+fn readable(address: SocketAddr) -> String {
+    if address.ip().is_loopback() { format!("localhost:{}", address.port()) } else { address.to_string() }
+}
+
+/// Resolves when the process is asked to stop.
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: finishing requests in flight");
+    })
+}

@@ -1,0 +1,36 @@
+//! `hoofbeat train`: a candidate from a dataset version.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::cli::{Global, Train};
+use crate::deployment::Deployment;
+use crate::output::{self, Done};
+use crate::pipeline::promote::{figures_text, gates_text};
+use crate::pipeline::train;
+
+/// Exit status 3 when the study's gates do not hold on validation: the candidate stays one.
+pub(super) fn run(global: &Global, command: &Train) -> Result<Done> {
+    let deployment = Deployment::open(global)?;
+    let version = deployment.dataset_version(command.dataset_version)?;
+    let trained = train::train(&deployment, version, command.seed)?;
+    let value = json!({
+        "model": trained.model, "gates_hold": trained.gates_hold, "validation": trained.report, "training": trained.record,
+    });
+    output::print(global.json, &value, || {
+        format!(
+            "model {} from dataset version {version}, on the validation set:\n{}gates\n{}\n{}",
+            trained.model.version,
+            figures_text(&trained.report),
+            gates_text(&json!({ "verdicts": trained.report["gates"] })),
+            match trained.gates_hold {
+                true => format!(
+                    "the gates hold: `hoofbeat model promote {}` makes it the champion",
+                    trained.model.version
+                ),
+                false => "the gates do not hold: the model stays a candidate".to_owned(),
+            }
+        )
+    })?;
+    Ok(Done::held(trained.gates_hold))
+}

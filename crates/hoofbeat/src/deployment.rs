@@ -1,0 +1,101 @@
+//! One opened deployment: the study, the lake, the registry and the models of one data directory.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clinical::Study;
+use lake::Lake;
+use registry::{Model, ModelVersion, Registry};
+use time::OffsetDateTime;
+
+use crate::cli::Global;
+use crate::config::Config;
+use crate::progress::Progress;
+
+/// What the commands of one data directory share.
+#[derive(Debug)]
+pub struct Deployment {
+    pub config: Config,
+    pub data_dir: PathBuf,
+    pub study: Arc<Study>,
+    pub lake: Lake,
+    pub registry: Arc<Registry>,
+    pub progress: Progress,
+}
+
+impl Deployment {
+    /// Opens the data directory, made where it is missing.
+    pub fn open(global: &Global) -> Result<Deployment> {
+        let config = Config::load(global)?;
+        let data_dir = config.data_dir(global);
+        let study = Arc::new(study(global, &config)?);
+        let registry = Registry::open(&data_dir)
+            .with_context(|| format!("the registry in {} cannot be opened", data_dir.display()))?;
+        Ok(Deployment {
+            lake: Lake::open(&data_dir),
+            registry: Arc::new(registry),
+            progress: Progress::new(global.quiet),
+            study,
+            data_dir,
+            config,
+        })
+    }
+
+    /// The dataset version asked for, else the newest.
+    pub fn dataset_version(&self, asked: Option<u64>) -> Result<u64> {
+        match asked {
+            Some(version) => Ok(self.lake.version(version)?.version),
+            None => match self.lake.newest()? {
+                Some(newest) => Ok(newest.version),
+                None => bail!(
+                    "there is no dataset version yet: `hoofbeat ingest FILE --source NAME` makes the first"
+                ),
+            },
+        }
+    }
+
+    /// A model by its version.
+    pub fn model(&self, version: &str) -> Result<Model> {
+        let parsed: ModelVersion = version
+            .parse()
+            .with_context(|| format!("`{version}` is not a model version; they look like m-0001"))?;
+        Ok(self.registry.model(parsed)?)
+    }
+
+    /// The champion.
+    pub fn champion(&self) -> Result<Model> {
+        match self.registry.champion()? {
+            Some(champion) => Ok(champion.model),
+            None => bail!("there is no champion yet: `hoofbeat model promote MODEL` makes one"),
+        }
+    }
+
+    /// The folder of a model's bundle.
+    pub fn bundle_dir(&self, model: &Model) -> PathBuf {
+        self.data_dir.join(&model.bundle_path)
+    }
+}
+
+/// The study of a command: `--study`, else the configuration's, else the built-in one.
+pub fn study(global: &Global, config: &Config) -> Result<Study> {
+    match global.study.as_ref().or(config.study.as_ref()) {
+        None => Ok(Study::default_study().clone()),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("the study {} cannot be read", path.display()))?;
+            Study::parse(&text).with_context(|| format!("the study {} is not valid", path.display()))
+        }
+    }
+}
+
+/// The one place where the program reads the clock.
+pub fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}
+
+/// Who acts from the command line: the operating system's user, as the audit names them.
+pub fn actor() -> String {
+    let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    format!("cli:{}", user.filter(|user| !user.is_empty()).unwrap_or_else(|| "unknown".to_owned()))
+}

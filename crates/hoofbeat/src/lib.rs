@@ -1,0 +1,59 @@
+//! The binary's rooms: the command line, the configuration, one opened deployment, the pipeline and the
+//! commands. `pipeline/` tells the story, one file per verb; `commands/` only parse and print.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod deployment;
+mod output;
+pub mod pipeline;
+mod progress;
+pub mod serving;
+
+use std::io::{IsTerminal, Write, stderr};
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Global};
+use crate::config::{Config, LogFormat};
+use crate::output::Done;
+
+/// Runs one command. Exit status: 0 done; 1 it failed, with one line why; 2 wrong usage; 3 done, but what
+/// the command checks does not hold.
+pub fn run(cli: Cli) -> ExitCode {
+    start_log(&cli.global);
+    match commands::run(&cli.global, cli.command) {
+        Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::NotHeld) => ExitCode::from(3),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line: the chain of causes, outermost first.
+            let _ = writeln!(stderr(), "hoofbeat: {}", format!("{error:#}").replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `hoofbeat dataset list | head` ends early on purpose.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Logs go to standard error. `RUST_LOG` wins over the configuration; a broken configuration is the
+/// command's error to report, not the log's.
+fn start_log(global: &Global) {
+    let log = Config::load(global).unwrap_or_default().log;
+    let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(&log.level));
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal());
+    // A second start (tests in one process) keeps the first log.
+    let _ = match log.format {
+        LogFormat::Json => subscriber.json().try_init(),
+        LogFormat::Text => subscriber.with_target(false).try_init(),
+    };
+}

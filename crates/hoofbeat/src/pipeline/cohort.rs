@@ -1,0 +1,261 @@
+//! Count: a pinned dataset version -> the cohort, by possible patient, split slot and outcome.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, anyhow};
+use clinical::study::Accepts;
+use clinical::{Feature, Kind, Rarity, Study};
+use lake::{CellMap, CohortQuery, Lake, NO_CELL};
+use prepare::split::{self, SLOTS};
+use prepare::{Cohort, Folds, Histogram, Set, SplitReport, Stratum};
+
+/// A counted and verified dataset version.
+#[derive(Debug)]
+pub struct Counted {
+    pub cohort: Cohort,
+    pub split: SplitReport,
+    /// Stored rows that are in no cell of the study's domain (stored under another study).
+    pub outside: u64,
+    /// Rows without a confirmed outcome: stored, not used for training.
+    pub unconfirmed: u64,
+}
+
+/// Counts a dataset version and verifies its split.
+pub fn count(lake: &Lake, study: &Study, version: u64, threads: usize) -> Result<Counted> {
+    let cells = Cells::new(study)?;
+    let slots = representative_slots(study);
+    let counted = lake.cohort(version, &CohortQuery { cells: &cells, slot_group: slots, threads })?;
+    let strata =
+        counted.outcomes.iter().map(|outcome| stratum(study, outcome)).collect::<Result<Vec<_>>>()?;
+    let mut unconfirmed = 0;
+    let mut confirmed = Vec::with_capacity(counted.counts.len());
+    for count in &counted.counts {
+        match &strata[count.outcome as usize] {
+            Some(stratum) => confirmed.push((count.cell as usize, count.group, stratum.clone(), count.rows)),
+            None => unconfirmed += count.rows,
+        }
+    }
+    let cohort = Cohort::new(confirmed);
+    let histograms = histograms(lake, study, version, &slots, threads)?;
+    let split = split::verify(study, &cohort, &histograms);
+    Ok(Counted { cohort, split, outside: counted.outside, unconfirmed })
+}
+
+/// Each slot's stand-in: the first slot of its set and cross-validation fold. Training needs no finer
+/// division, and fewer keys count faster.
+fn representative_slots(study: &Study) -> [u8; SLOTS as usize + 1] {
+    let folds = Folds::new(&study.split, study.boosting.folds);
+    let group = |slot: u8| (Set::of_slot(&study.split, slot), folds.of_slot(slot));
+    std::array::from_fn(|slot| {
+        let slot = slot as u8;
+        if slot == lake::NO_SLOT {
+            return slot;
+        }
+        (0..slot).find(|&earlier| group(earlier) == group(slot)).unwrap_or(slot)
+    })
+}
+
+/// A stored outcome in the study's terms; `None` where nothing is confirmed.
+fn stratum(study: &Study, outcome: &lake::Outcome) -> Result<Option<Stratum>> {
+    let Some(code) = &outcome.severity else { return Ok(None) };
+    let severity = study.severity_from_code(code).ok_or_else(|| {
+        anyhow!(
+            "the dataset holds the severity `{code}`, which the study `{}` does not declare",
+            study.name()
+        )
+    })?;
+    let rarity = outcome.rarity.as_deref().and_then(Rarity::from_code);
+    Ok(Some(Stratum { severity, rarity, disease_code: outcome.disease_code.clone() }))
+}
+
+/// The values of every number input by set, for the verification of the split.
+fn histograms(
+    lake: &Lake,
+    study: &Study,
+    version: u64,
+    slots: &[u8; SLOTS as usize + 1],
+    threads: usize,
+) -> Result<Vec<Histogram>> {
+    let mut histograms = Vec::new();
+    for input in study.inputs() {
+        let Accepts::Number { min, max, .. } = input.accepts else { continue };
+        let values = Values { columns: [input.name.clone()], min, len: (max - min) as u32 + 1 };
+        let counted = lake.cohort(version, &CohortQuery { cells: &values, slot_group: *slots, threads })?;
+        let mut counts: BTreeMap<(i32, Set), u64> = BTreeMap::new();
+        for count in counted.counts.iter().filter(|count| count.group < SLOTS) {
+            let set = Set::of_slot(&study.split, count.group);
+            *counts.entry((min + count.cell as i32, set)).or_default() += count.rows;
+        }
+        histograms.push(Histogram { input: input.name.clone(), counts });
+    }
+    Ok(histograms)
+}
+
+/// One number input as a cell map: its values.
+struct Values {
+    columns: [String; 1],
+    min: i32,
+    len: u32,
+}
+
+impl CellMap for Values {
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    fn len(&self) -> u32 {
+        self.len
+    }
+
+    fn cells(&self, columns: &[&[i32]], out: &mut [u32]) {
+        for (out, &value) in out.iter_mut().zip(columns[0]) {
+            let offset = value.wrapping_sub(self.min) as u32;
+            *out = if offset < self.len { offset } else { NO_CELL };
+        }
+    }
+}
+
+/// The study's domain as a cell map over whole columns: per input one table of levels, so that a row
+/// costs a look-up and an addition per input.
+#[derive(Debug)]
+pub struct Cells {
+    columns: Vec<String>,
+    len: u32,
+    features: Vec<FeatureCells>,
+}
+
+#[derive(Debug)]
+struct FeatureCells {
+    stride: u32,
+    /// Per input: smallest value, and the level of each value from there.
+    inputs: Vec<(i32, Vec<u32>)>,
+}
+
+impl Cells {
+    /// # Errors
+    /// When the study has more possible patients than a cell number holds.
+    pub fn new(study: &Study) -> Result<Cells> {
+        let size =
+            study.domain().size().and_then(|size| u32::try_from(size).ok()).filter(|&size| size < NO_CELL);
+        let len = size.context(
+            "the study has more than four billion possible patients: give some of its numbers categories",
+        )?;
+        let mut stride = len;
+        let mut features = Vec::new();
+        for feature in study.features() {
+            stride /= feature.dim() as u32;
+            let inputs = study.inputs_of(feature);
+            let levels = (0..inputs.len()).map(|offset| level_table(study, feature, offset)).collect();
+            features.push(FeatureCells { stride, inputs: levels });
+        }
+        Ok(Cells { columns: study.inputs().iter().map(|input| input.name.clone()).collect(), len, features })
+    }
+}
+
+/// The level that each value of one input leads to by itself. A category is the gravest that any of its
+/// inputs reaches, so the feature's level is the largest over its inputs.
+fn level_table(study: &Study, feature: &Feature, offset: usize) -> (i32, Vec<u32>) {
+    let inputs = study.inputs_of(feature);
+    let (min, max) = match &inputs[offset].accepts {
+        Accepts::Number { min, max, .. } => (*min, *max),
+        Accepts::Code(codes) => (0, codes.len() as i32 - 1),
+    };
+    let level = |value: i32| match &feature.kind {
+        Kind::Category(categories) => categories
+            .iter()
+            .rposition(|category| {
+                category.at_least.iter().any(|&(input, limit)| input == offset && value >= limit)
+            })
+            .unwrap_or(0) as u32,
+        Kind::Number { .. } | Kind::Code(_) => (value - min) as u32,
+    };
+    (min, (min..=max).map(level).collect())
+}
+
+impl CellMap for Cells {
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    fn len(&self) -> u32 {
+        self.len
+    }
+
+    fn cells(&self, columns: &[&[i32]], out: &mut [u32]) {
+        out.fill(0);
+        let mut level = vec![0u32; out.len()];
+        let mut columns = columns.iter();
+        for feature in &self.features {
+            level.fill(0);
+            for (min, table) in &feature.inputs {
+                let Some(values) = columns.next() else { return };
+                for (level, &value) in level.iter_mut().zip(values.iter()) {
+                    let offset = value.wrapping_sub(*min) as u32 as usize;
+                    *level = (*level).max(table.get(offset).copied().unwrap_or(NO_CELL));
+                }
+            }
+            for (cell, &level) in out.iter_mut().zip(&level) {
+                *cell = if level == NO_CELL || *cell == NO_CELL {
+                    NO_CELL
+                } else {
+                    *cell + level * feature.stride
+                };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clinical::Raw;
+
+    #[test]
+    fn whole_columns_give_the_cells_that_single_patients_have() {
+        let study = Study::default_study();
+        let cells = Cells::new(study).unwrap();
+        let mut rows: Vec<Vec<i32>> = Vec::new();
+        for (i, (s, d)) in [
+            (50, 30),
+            (119, 79),
+            (120, 79),
+            (125, 80),
+            (139, 60),
+            (140, 61),
+            (180, 120),
+            (181, 60),
+            (150, 121),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            rows.push(vec![(i * 13 % 121) as i32, (i % 2) as i32, (i % 4) as i32, s, d, (i * 4 % 32) as i32]);
+        }
+        let columns: Vec<Vec<i32>> = (0..6).map(|c| rows.iter().map(|row| row[c]).collect()).collect();
+        let slices: Vec<&[i32]> = columns.iter().map(Vec::as_slice).collect();
+        let mut out = vec![0; rows.len()];
+        cells.cells(&slices, &mut out);
+        for (row, cell) in rows.iter().zip(out) {
+            let mut values = row.iter();
+            let patient = study
+                .check(|input| {
+                    let value = *values.next().unwrap();
+                    match &input.accepts {
+                        Accepts::Code(codes) => Raw::Text(&codes[value as usize]),
+                        Accepts::Number { .. } => Raw::Integer(value.into()),
+                    }
+                })
+                .unwrap();
+            assert_eq!(study.cell(&patient), cell as usize);
+        }
+        let mut outside = [0];
+        cells.cells(&[&[121], &[0], &[0], &[120], &[80], &[3]], &mut outside);
+        assert_eq!(outside, [NO_CELL]);
+    }
+
+    #[test]
+    fn slots_stand_for_their_set_and_fold() {
+        let slots = representative_slots(Study::default_study());
+        assert_eq!(slots, [0, 0, 0, 3, 3, 3, 6, 6, 6, 9, 9, 9, 12, 12, 14, 14, 14, 17, 17, 17, 20]);
+    }
+}

@@ -1,0 +1,195 @@
+//! Evaluate: a model's answers against what was confirmed, on one set of a pinned dataset version.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use clinical::{Kind, Study};
+use evaluate::reference::{DIMS, Preset, Reference, Score};
+use evaluate::{
+    Answer, Bootstrap, Cells, Grouping, InputLimit, Report, Rule, Subgroup, Sufficiency, Verdict,
+};
+use lake::DatasetVersion;
+use prepare::{Cohort, Set};
+use serde::{Deserialize, Serialize};
+
+use super::score::Scorer;
+
+/// Width of an age-like band in subgroups, in the number's own unit.
+const BAND: i32 = 20;
+
+/// Everything measured on one set.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Evaluation {
+    pub set: Set,
+    pub dataset_version: u64,
+    #[serde(flatten)]
+    pub report: Report,
+    /// What the best possible rule could reach with these inputs, if the model's calibrated
+    /// probabilities are the truth.
+    pub input_limit: InputLimit,
+    pub inputs: Sufficiency,
+    /// Figures by feature and level (numbers in bands of twenty).
+    pub subgroups: BTreeMap<String, Vec<Subgroup>>,
+    /// Exact population figures, where the dataset is a reference cohort.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truth: Option<Truth>,
+    /// The study's gates, judged on these figures.
+    pub gates: Vec<Verdict>,
+}
+
+/// Exact figures of a reference cohort's known distribution.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Truth {
+    pub preset: Preset,
+    #[serde(flatten)]
+    pub score: Score,
+}
+
+impl Evaluation {
+    pub fn gates_hold(&self) -> bool {
+        self.gates.iter().all(|verdict| verdict.outcome == evaluate::Outcome::Holds)
+    }
+}
+
+/// Measures a model on one set of a counted cohort.
+pub fn evaluate(scorer: &Scorer, cohort: &Cohort, set: Set, dataset: &DatasetVersion) -> Result<Evaluation> {
+    let study = scorer.study();
+    let counted = by_cell(study, cohort, set);
+    let bootstrap = Bootstrap { seed: study.split.seed, ..Bootstrap::default() };
+    let codes: Vec<&str> = study.severities().iter().map(|class| class.code.as_str()).collect();
+    let mut cells = Cells::new(&codes)?;
+    let (mut counts, mut severity, mut orphan) = (Vec::new(), Vec::new(), Vec::new());
+    for (&cell, outcomes) in &counted {
+        let assessed = scorer.assess(cell)?;
+        cells.push(
+            &Answer {
+                probabilities: &assessed.before_alarm,
+                orphan: assessed.orphan,
+                decided: assessed.decided,
+                alarm: assessed.alarm,
+            },
+            outcomes,
+        )?;
+        counts.push(outcomes.iter().sum());
+        severity.extend_from_slice(&assessed.before_alarm);
+        orphan.push(assessed.orphan);
+    }
+    let report = evaluate::evaluate(&cells, &bootstrap)?;
+    let input_limit = InputLimit::of_table(
+        codes.len(),
+        &counts,
+        &severity,
+        &orphan,
+        study.targets.orphan_recall,
+        &bootstrap,
+    )?;
+    let inputs = input_limit.macro_f1_within_reach(study.targets.f1_common);
+    let rules = study.gates.iter().flat_map(Rule::of_gate);
+    let gates = rules.map(|rule| rule.judge(&report.figures)).collect();
+    let members: Vec<usize> = counted.keys().copied().collect();
+    Ok(Evaluation {
+        set,
+        dataset_version: dataset.version,
+        subgroups: subgroups(study, &cells, &members)?,
+        truth: truth(scorer, dataset)?,
+        report,
+        input_limit,
+        inputs,
+        gates,
+    })
+}
+
+/// Patients by cell and `[severity][not orphan, orphan]`.
+fn by_cell(study: &Study, cohort: &Cohort, set: Set) -> BTreeMap<usize, Vec<u64>> {
+    let mut cells: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
+    for count in cohort.of_set(study, set) {
+        let stratum = &cohort.strata()[count.stratum];
+        let outcomes = cells.entry(count.cell).or_insert_with(|| vec![0; 2 * study.severities().len()]);
+        outcomes[2 * stratum.severity.index() + usize::from(stratum.is_orphan())] += count.count;
+    }
+    cells
+}
+
+/// The figures by every feature: each code and category, and numbers in bands.
+fn subgroups(study: &Study, cells: &Cells, members: &[usize]) -> Result<BTreeMap<String, Vec<Subgroup>>> {
+    // Fewer replicates: a report has some twenty groups, and their intervals are wide anyway.
+    let bootstrap = Bootstrap { replicates: 100, seed: study.split.seed };
+    let levels: Vec<Vec<usize>> = members.iter().map(|&cell| study.domain().levels(cell)).collect();
+    let mut all = BTreeMap::new();
+    for (index, feature) in study.features().iter().enumerate() {
+        let (names, group): (Vec<String>, Box<dyn Fn(usize) -> u16>) = match feature.kind {
+            Kind::Number { min, max, .. } => {
+                let starts = (min..=max).step_by(BAND as usize);
+                let names = starts.map(|start| format!("{start}-{}", (start + BAND - 1).min(max))).collect();
+                (names, Box::new(|level| (level as i32 / BAND) as u16))
+            }
+            Kind::Code(_) | Kind::Category(_) => (
+                feature.choices().iter().map(|choice| choice.code.clone()).collect(),
+                Box::new(|level| level as u16),
+            ),
+        };
+        let of_cell: Vec<u16> = levels.iter().map(|levels| group(levels[index])).collect();
+        let mut groups =
+            evaluate::subgroups(cells, &Grouping { names: &names, of_cell: &of_cell }, &bootstrap)?;
+        groups.retain(|group| group.patients > 0);
+        all.insert(feature.name.clone(), groups);
+    }
+    Ok(all)
+}
+
+/// Exact figures where every case of the dataset comes from one reference cohort: its source says so
+/// (`reference`, `reference-hard`, `reference-novel` ...), and the study is that cohort's.
+fn truth(scorer: &Scorer, dataset: &DatasetVersion) -> Result<Option<Truth>> {
+    let study = scorer.study();
+    let Some((preset, novel)) = single_source(dataset).and_then(reference_source) else { return Ok(None) };
+    let severities: Vec<&str> = study.severities().iter().map(|class| class.code.as_str()).collect();
+    if study.domain().dims() != DIMS || severities != evaluate::reference::SEVERITIES {
+        return Ok(None);
+    }
+    let (mut orphan, mut decided) = (Vec::new(), Vec::new());
+    for cell in 0..evaluate::reference::SIZE {
+        let assessed = scorer.assess(cell)?;
+        orphan.push(assessed.orphan);
+        decided.push(assessed.decided.0);
+    }
+    let score = Reference::new(preset, novel)?.score(&orphan, &decided)?;
+    Ok(Some(Truth { preset, score }))
+}
+
+/// The source that all cases of a dataset version carry, if it is one.
+fn single_source(dataset: &DatasetVersion) -> Option<&str> {
+    match dataset.totals.sources.iter().collect::<Vec<_>>().as_slice() {
+        [(source, _)] => Some(source.as_str()),
+        _ => None,
+    }
+}
+
+/// The source name that `synth` writes.
+pub fn reference_source_name(preset: Preset, novel: bool) -> String {
+    let mut name = "reference".to_owned();
+    if preset != Preset::Reference {
+        name = format!("{name}-{preset}");
+    }
+    if novel { format!("{name}-novel") } else { name }
+}
+
+fn reference_source(source: &str) -> Option<(Preset, bool)> {
+    let all = Preset::ALL.into_iter().flat_map(|preset| [(preset, false), (preset, true)]);
+    all.into_iter().find(|&(preset, novel)| reference_source_name(preset, novel) == source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_of_reference_cohorts_round_trip_and_others_are_none() {
+        for preset in Preset::ALL {
+            for novel in [false, true] {
+                assert_eq!(reference_source(&reference_source_name(preset, novel)), Some((preset, novel)));
+            }
+        }
+        assert_eq!(reference_source("reference"), Some((Preset::Reference, false)));
+        assert_eq!(reference_source("hospital"), None);
+    }
+}

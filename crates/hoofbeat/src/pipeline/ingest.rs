@@ -1,0 +1,157 @@
+//! Ingest: case files -> accepted and refused rows, both stored, as one new dataset version.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clinical::{Case, Issue, Study};
+use interop::{CaseFile, Columns, Mapping, Reading, Row};
+use lake::{CaseRow, Ingest, IngestMeta, IngestReport, IngestedFile, QuarantineRow, Reason, Schema};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::deployment::{self, Deployment};
+
+/// Between two reports of progress, in rows.
+const REPORT_EVERY: u64 = 1 << 14;
+
+/// What an ingest did, file by file and in all.
+#[derive(Debug, Serialize)]
+pub struct Ingested {
+    #[serde(flatten)]
+    pub report: IngestReport,
+    /// Rows that the mapping left out, by its reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// Columns that nobody asked for, by file.
+    pub ignored_columns: BTreeMap<String, Vec<String>>,
+    /// Fields that a file lacked and that were derived, by file.
+    pub derived_fields: BTreeMap<String, Vec<&'static str>>,
+}
+
+/// Reads a mapping file.
+pub fn mapping(path: &Path) -> Result<Mapping> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("the mapping {} cannot be read", path.display()))?;
+    Mapping::parse(&text).with_context(|| format!("the mapping {} is not valid", path.display()))
+}
+
+/// The rule that deals split slots to new patients: the study's seed and the stratum's name decide.
+fn slot_rule(study: &Study) -> impl Fn(&str, u64) -> u8 + Send + 'static {
+    let seed = study.split.seed;
+    move |stratum, n| prepare::split::slot(seed, stratum, n)
+}
+
+/// Ingests files from one source: all of them or, on an error, none.
+pub fn ingest(
+    deployment: &Deployment,
+    files: &[PathBuf],
+    source: &str,
+    mapping: Option<&Mapping>,
+) -> Result<Ingested> {
+    let study = &deployment.study;
+    let now = deployment::now();
+    let schema = Schema { inputs: study.inputs().iter().map(|input| input.name.clone()).collect() };
+    let meta = IngestMeta { source: source.to_owned(), now, schema };
+    let mut ingest = deployment.lake.begin_ingest(meta, slot_rule(study))?;
+    let reading = Reading { study, mapping, source, ingested_at: (now.unix_timestamp_nanos() / 1000) as i64 };
+    let mut done = Reader { ingest: &mut ingest, skipped: BTreeMap::new(), source };
+    let (mut ignored_columns, mut derived_fields) = (BTreeMap::new(), BTreeMap::new());
+    for path in files {
+        let name = file_name(path);
+        let columns = done.file(deployment, path, &name, reading)?;
+        if !columns.ignored.is_empty() {
+            ignored_columns.insert(name.clone(), columns.ignored);
+        }
+        if !columns.derived.is_empty() {
+            derived_fields.insert(name, columns.derived);
+        }
+    }
+    let skipped = done.skipped;
+    let report = ingest.commit()?;
+    Ok(Ingested { report, skipped, ignored_columns, derived_fields })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Feeds the rows of files to one ingest.
+struct Reader<'a> {
+    ingest: &'a mut Ingest,
+    skipped: BTreeMap<String, u64>,
+    source: &'a str,
+}
+
+impl Reader<'_> {
+    fn file(
+        &mut self,
+        deployment: &Deployment,
+        path: &Path,
+        name: &str,
+        reading: Reading<'_>,
+    ) -> Result<Columns> {
+        let place = || path.display().to_string();
+        let mut cases = CaseFile::open(path, reading).with_context(place)?;
+        let task = deployment.progress.task(&format!("reading {name}"), None);
+        let mut rows = 0;
+        let mut inputs = Vec::new();
+        for row in cases.by_ref() {
+            let row = row.with_context(|| format!("{}, after {rows} rows; nothing was stored", place()))?;
+            rows += 1;
+            if rows % REPORT_EVERY == 0 {
+                task.at(rows);
+            }
+            match row {
+                Row::Accepted(case) => self.accept(reading.study, &case, &mut inputs)?,
+                Row::Refused { line, issues, raw, .. } => self.refuse(name, line, &issues, &raw)?,
+                Row::Skipped { reason, .. } => *self.skipped.entry(reason.to_string()).or_default() += 1,
+            }
+        }
+        task.at(rows);
+        let (bytes, sha256) = digest(path).with_context(place)?;
+        self.ingest.file(IngestedFile { name: name.to_owned(), bytes, sha256: Some(sha256), rows });
+        Ok(cases.columns())
+    }
+
+    fn accept(&mut self, study: &Study, case: &Case, inputs: &mut Vec<Option<i32>>) -> Result<()> {
+        inputs.clear();
+        inputs.extend(case.patient.values().iter().copied().map(Some));
+        let outcome = case.outcome.as_ref();
+        self.ingest.push(&CaseRow {
+            case_id: &case.case_id,
+            patient_id: &case.patient_id,
+            source: &case.source,
+            recorded_at: Some(case.recorded_at),
+            inputs,
+            severity: outcome.map(|outcome| study.severity(outcome.severity).code.as_str()),
+            rarity: outcome.and_then(|outcome| outcome.rarity).map(clinical::Rarity::code),
+            disease_code: outcome.and_then(|outcome| outcome.disease_code.as_deref()),
+            confirmed_at: case.confirmed_at,
+        })?;
+        Ok(())
+    }
+
+    fn refuse(&mut self, file: &str, row: u64, issues: &[Issue], raw: &str) -> Result<()> {
+        let reasons: Vec<Reason<'_>> =
+            issues.iter().map(|issue| Reason { field: &issue.field, code: issue.code.as_str() }).collect();
+        self.ingest.quarantine(&QuarantineRow { source: self.source, file, row, reasons: &reasons, raw })?;
+        Ok(())
+    }
+}
+
+/// Length and SHA-256 of a file.
+fn digest(path: &Path) -> std::io::Result<(u64, String)> {
+    let mut file = File::open(path)?;
+    let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        bytes += read as u64;
+        hash.update(buffer.get(..read).unwrap_or_default());
+    }
+    Ok((bytes, hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+}

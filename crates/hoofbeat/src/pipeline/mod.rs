@@ -1,0 +1,12 @@
+//! The pipeline, one file per verb, in the order in which data go through it.
+//!
+//! Each verb is plain: it takes what the verb before it made, calls the crates that know how, and
+//! returns a value. Printing is the commands' business.
+
+pub mod cohort;
+pub mod evaluate;
+pub mod ingest;
+pub mod promote;
+pub mod score;
+pub mod synth;
+pub mod train;

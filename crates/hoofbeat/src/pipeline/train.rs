@@ -1,0 +1,301 @@
+//! Train: a pinned dataset version -> a registered candidate with its bundle, measured on validation.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use clinical::Study;
+use lake::DatasetVersion;
+use learn::alarm::Rule;
+use learn::boost::{Parameters, Progress, Trainer};
+use learn::combine::{Classes, Group};
+use learn::crossfit::{self, Recipe, Training};
+use learn::{Matrix, model};
+use prepare::{Cohort, Folds, Preprocessor, Set, SplitReport};
+use registry::{Model, NewModel, NewRun};
+use serde::Serialize;
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use super::evaluate::Evaluation;
+use super::promote::act;
+use super::score::Scorer;
+use super::{cohort, evaluate, promote};
+use crate::deployment::{self, Deployment};
+
+/// Training processes' command.
+const WORKER: &str = "learn-worker";
+
+/// A finished run.
+#[derive(Debug)]
+pub struct Trained {
+    pub model: Model,
+    /// The evaluation on validation.
+    pub report: Value,
+    pub gates_hold: bool,
+    pub record: Record,
+}
+
+/// What the run says of itself, kept with the run and in the bundle.
+#[derive(Debug, Clone, Serialize)]
+pub struct Record {
+    pub dataset_version: u64,
+    pub seed: u64,
+    pub training_cases: u64,
+    pub training_patients: usize,
+    pub unconfirmed: u64,
+    pub outside: u64,
+    pub split: SplitReport,
+    pub scales: Vec<prepare::Scale>,
+    pub columns: Vec<String>,
+    pub calibration: learn::crossfit::Calibration,
+    pub alarm: learn::alarm::Alarm,
+    pub rounds: Vec<usize>,
+}
+
+/// Trains, packages, registers and measures one candidate. A failed run is recorded as failed.
+pub fn train(deployment: &Deployment, version: u64, seed: u64) -> Result<Trained> {
+    let study = deployment.study.as_ref();
+    let run = Uuid::now_v7().to_string();
+    let parameters = json!({ "learner": "xgboost", "boosting": study.boosting, "alarm": study.alarm });
+    deployment.registry.start_run(&NewRun {
+        id: &run,
+        started_at: deployment::now(),
+        dataset_version: version,
+        study_hash: &study.digest(),
+        seed,
+        parameters: &parameters,
+    })?;
+    match fit(deployment, version, seed, &run) {
+        Ok(trained) => {
+            let figures = json!({ "gates_hold": trained.gates_hold, "training": trained.record });
+            deployment.registry.finish_run(&run, deployment::now(), &figures)?;
+            Ok(trained)
+        }
+        Err(error) => {
+            deployment.registry.fail_run(&run, deployment::now(), &format!("{error:#}"))?;
+            Err(error)
+        }
+    }
+}
+
+fn fit(deployment: &Deployment, version: u64, seed: u64, run: &str) -> Result<Trained> {
+    let study = deployment.study.as_ref();
+    let dataset = deployment.lake.version(version)?;
+    let threads = deployment.config.threads();
+    let task = deployment.progress.task("counting the cohort", None);
+    let counted = cohort::count(&deployment.lake, study, version, threads)?;
+    drop(task);
+    counted.cohort.require_trainable(study)?;
+    let preprocessor = Preprocessor::fit(study, &counted.cohort);
+    let prepared = prepare(study, &counted.cohort, &preprocessor)?;
+
+    let recipe = recipe(study, seed);
+    let program = std::env::current_exe()
+        .context("the program cannot find its own file to start training processes")?;
+    let trainer = Trainer::new(program, [WORKER], threads);
+    let fitted = follow(deployment, &prepared.training, &recipe, &trainer)?;
+    let record = Record {
+        dataset_version: version,
+        seed,
+        training_cases: prepared.weights.iter().map(|(_, cases)| *cases as u64).sum(),
+        training_patients: prepared.weights.len(),
+        unconfirmed: counted.unconfirmed,
+        outside: counted.outside,
+        split: counted.split,
+        scales: preprocessor.scales().to_vec(),
+        columns: preprocessor.encoding().names().into_iter().map(str::to_owned).collect(),
+        calibration: fitted.calibration.clone(),
+        alarm: fitted.combination.alarm.clone(),
+        rounds: fitted.members.iter().map(|member| member.rounds).collect(),
+    };
+
+    let task = deployment.progress.task("tabulating every patient", None);
+    let model = package(
+        deployment,
+        &Parts { preprocessor, fitted, weights: prepared.weights, record: &record, run, seed },
+    )?;
+    drop(task);
+    let (evaluation, report) = measure(deployment, &model, &counted.cohort, &dataset, run)?;
+    let gates_hold = promote::judge(deployment, &model, &evaluation)?;
+    let model = deployment.registry.model(model.version)?;
+    Ok(Trained { model, report, gates_hold, record })
+}
+
+/// The training counts in the learner's form.
+struct Prepared {
+    training: Training,
+    /// Training cases per possible patient.
+    weights: Vec<(usize, f64)>,
+}
+
+fn prepare(study: &Study, cohort: &Cohort, preprocessor: &Preprocessor) -> Result<Prepared> {
+    let folds = Folds::new(&study.split, study.boosting.folds);
+    let classes = classes(study, cohort);
+    let group_of: Vec<usize> = cohort
+        .strata()
+        .iter()
+        .map(|stratum| {
+            let is = |group: &Group| {
+                (group.severity, group.orphan) == (stratum.severity.index(), stratum.is_orphan())
+            };
+            classes.groups.iter().position(is).unwrap_or(0)
+        })
+        .collect();
+    let mut rows: BTreeMap<usize, usize> = BTreeMap::new();
+    for count in cohort.of_set(study, Set::Train) {
+        let next = rows.len();
+        rows.entry(count.cell).or_insert(next);
+    }
+    let mut weights: Vec<(usize, f64)> = vec![(0, 0.0); rows.len()];
+    let mut counts = vec![Matrix::zeros(rows.len(), classes.groups.len()); folds.count()];
+    for count in cohort.of_set(study, Set::Train) {
+        let (Some(&row), Some(fold)) = (rows.get(&count.cell), folds.of_slot(count.slot)) else { continue };
+        counts[fold].row_mut(row)[group_of[count.stratum]] += count.count as f64;
+        weights[row].0 = count.cell;
+        weights[row].1 += count.count as f64;
+    }
+    let x = encode(study, preprocessor, weights.iter().map(|(cell, _)| *cell))?;
+    let score = match tabulated(study, classes.outputs()) {
+        Some(patients) => encode(study, preprocessor, 0..patients)?,
+        None => Matrix::zeros(0, preprocessor.width()),
+    };
+    Ok(Prepared { training: Training { x, folds: counts, classes, score }, weights })
+}
+
+/// How many possible patients a table of this study would hold, where it may have one.
+fn tabulated(study: &Study, outputs: usize) -> Option<usize> {
+    learn::predict::Table::possible(study.domain().dims(), outputs, study.predictor.table_limit)
+}
+
+fn encode(
+    study: &Study,
+    preprocessor: &Preprocessor,
+    cells: impl ExactSizeIterator<Item = usize>,
+) -> Result<Matrix<f32>> {
+    let (n, width) = (cells.len(), preprocessor.width());
+    let mut data = Vec::with_capacity(n * width);
+    for cell in cells {
+        preprocessor.encode_into(&study.domain().levels(cell), &mut data);
+    }
+    Ok(Matrix::from_vec(n, width, data)?)
+}
+
+/// The severity x rarity pairs that occur among the training cases.
+fn classes(study: &Study, cohort: &Cohort) -> Classes {
+    let mut groups: Vec<(usize, bool)> = cohort
+        .of_set(study, Set::Train)
+        .map(|count| &cohort.strata()[count.stratum])
+        .map(|stratum| (stratum.severity.index(), stratum.is_orphan()))
+        .collect();
+    groups.sort_unstable();
+    groups.dedup();
+    Classes {
+        severities: study.severities().len(),
+        healthy: Some(study.healthy().index()),
+        groups: groups.into_iter().map(|(severity, orphan)| Group { severity, orphan }).collect(),
+    }
+}
+
+fn recipe(study: &Study, seed: u64) -> Recipe {
+    let plan = &study.boosting;
+    Recipe {
+        parameters: Parameters {
+            rounds: plan.rounds,
+            early_stopping_rounds: Some(plan.early_stopping),
+            max_depth: plan.depth,
+            eta: plan.eta,
+            subsample: plan.subsample,
+            colsample_bynode: plan.columns,
+            max_bin: plan.bins,
+            min_child_weight: plan.min_child_weight,
+            lambda: plan.lambda,
+            seed,
+            // One thread a process, folds side by side: the same result whatever the machine.
+            threads: 1,
+        },
+        alarm: Rule::Tolerance { recall: study.alarm.recall, confidence: study.alarm.confidence },
+    }
+}
+
+/// Fits with the progress of all folds shown as one.
+fn follow(
+    deployment: &Deployment,
+    training: &Training,
+    recipe: &Recipe,
+    trainer: &Trainer,
+) -> Result<crossfit::Fitted> {
+    let folds = training.folds.len();
+    let task = deployment.progress.task("training", Some((folds * recipe.parameters.rounds) as u64));
+    let mut done = vec![0; folds];
+    let mut progress = |progress: Progress| {
+        if let Some(fold) = done.get_mut(progress.job) {
+            // A fold that stopped early is done with all its rounds.
+            *fold = if progress.done { progress.rounds } else { progress.round };
+        }
+        task.at(done.iter().sum::<usize>() as u64);
+        if let Some(loss) = progress.held_out_loss {
+            task.note(&format!("(loss {loss:.4})"));
+        }
+    };
+    Ok(crossfit::fit(training, recipe, trainer, &mut progress)?)
+}
+
+struct Parts<'a> {
+    preprocessor: Preprocessor,
+    fitted: crossfit::Fitted,
+    weights: Vec<(usize, f64)>,
+    record: &'a Record,
+    run: &'a str,
+    seed: u64,
+}
+
+/// Writes the bundle and registers the candidate.
+fn package(deployment: &Deployment, parts: &Parts<'_>) -> Result<Model> {
+    let study = deployment.study.as_ref();
+    let version = deployment.registry.take_version(parts.run)?;
+    let path = format!("models/{version}");
+    let lineage = [
+        ("run", parts.run.to_owned()),
+        ("seed", parts.seed.to_string()),
+        ("learner", "xgboost 3.4.1".to_owned()),
+    ];
+    let digest = model::write(
+        &deployment.data_dir.join(&path),
+        &model::Parts {
+            version: version.to_string(),
+            created_at: deployment::now().format(&Rfc3339)?,
+            dataset_version: parts.record.dataset_version,
+            lineage: lineage.map(|(name, value)| (name.to_owned(), value)).into(),
+            study,
+            preprocessor: &parts.preprocessor,
+            fitted: &parts.fitted,
+            weights: &parts.weights,
+            record: &serde_json::to_value(parts.record)?,
+            seed: parts.seed,
+        },
+    )?;
+    act(deployment, "trained", |act| {
+        let new = NewModel { version, bundle_path: &path, bundle_digest: &digest };
+        Ok(deployment.registry.register(&new, act)?)
+    })
+}
+
+/// Measures on validation with the model as it was written, and keeps the report.
+fn measure(
+    deployment: &Deployment,
+    model: &Model,
+    cohort: &Cohort,
+    dataset: &DatasetVersion,
+    run: &str,
+) -> Result<(Evaluation, Value)> {
+    let task = deployment.progress.task("evaluating on validation", None);
+    let scorer = Scorer::open(deployment, model)?;
+    let evaluation = evaluate::evaluate(&scorer, cohort, Set::Validation, dataset)?;
+    drop(task);
+    let report = serde_json::to_value(&evaluation)?;
+    act(deployment, &format!("run {run}"), |act| {
+        Ok(deployment.registry.record_evaluation(model.version, &report, act)?)
+    })?;
+    Ok((evaluation, report))
+}
