@@ -11,7 +11,12 @@ mod cell;
 mod error;
 mod instant;
 pub mod mapping;
+mod table;
 
 pub use case_file::{CaseFile, Columns, Format, Reading, Row};
 pub use error::{FileError, MappingError, TableError};
 pub use mapping::Mapping;
+pub use table::{
+    CaseWriter, ColumnType, Compression, PredictionWriter, PredictorTableWriter, TableFormat, TableWriter,
+    Value,
+};
