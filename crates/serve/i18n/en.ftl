@@ -9,7 +9,7 @@ nav-main = Main
 nav-clinic = Clinic
 nav-classify = Classify
 nav-model = Model card
-nav-docs = Interface for programs
+nav-docs = API
 foot-model = Model in use
 foot-since = made on { $date }
 
@@ -20,8 +20,9 @@ classify = Classify
 new-patient = New patient
 range = From { $min } to { $max } { $unit }
 range-of = { $label } from { $min } to { $max }
-unusual-low = Unusually low value. Check that it is right.
-unusual-high = Unusually high value. Check that it is right.
+choose = { $label }: choose one
+unusual-low = { $label }: unusually low value. Check that it is right.
+unusual-high = { $label }: unusually high value. Check that it is right.
 errors-head = { $n ->
     [one] Check 1 value before classifying
    *[other] Check { $n } values before classifying
@@ -55,7 +56,7 @@ patient-datum = Patient value
 as-picture = As a picture
 effect = Effect
 starting-point = Starting point
-starting-point-note = Mean of the training cohort
+starting-point-note = Mean of the cohort
 orphan-disease = Orphan disease
 
 # Feedback

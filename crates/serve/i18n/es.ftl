@@ -9,7 +9,7 @@ nav-main = Principal
 nav-clinic = Clínica
 nav-classify = Clasificar
 nav-model = Ficha del modelo
-nav-docs = Interfaz para programas
+nav-docs = API
 foot-model = Modelo en uso
 foot-since = hecho el { $date }
 
@@ -20,8 +20,9 @@ classify = Clasificar
 new-patient = Paciente nuevo
 range = De { $min } a { $max } { $unit }
 range-of = { $label } de { $min } a { $max }
-unusual-low = Valor poco habitual por bajo. Compruebe que es correcto.
-unusual-high = Valor poco habitual por alto. Compruebe que es correcto.
+choose = { $label }: elija una opción
+unusual-low = { $label }: valor poco habitual por bajo. Compruebe que es correcto.
+unusual-high = { $label }: valor poco habitual por alto. Compruebe que es correcto.
 errors-head = { $n ->
     [one] Revise 1 dato antes de clasificar
    *[other] Revise { $n } datos antes de clasificar
@@ -55,7 +56,7 @@ patient-datum = Dato del paciente
 as-picture = En gráfico
 effect = Efecto
 starting-point = Punto de partida
-starting-point-note = Media de la cohorte de entrenamiento
+starting-point-note = Media de la cohorte
 orphan-disease = Enfermedad huérfana
 
 # Feedback

@@ -10,7 +10,7 @@ use axum::{
 use clinical::{Issue, Language, Study, Text};
 use serde::Serialize;
 
-use crate::ports::{CatalogueError, LogError, Model};
+use crate::ports::{CatalogueError, LogError, Model, ModelError};
 
 /// The kind of a fault: it decides status, type and title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -293,6 +293,13 @@ impl From<registry::Error> for Fault {
             // The registry's own sentence names identifiers and the remedy; it exists in English only.
             _ => Fault::because(kind, error.to_string(), error.to_string()),
         }
+    }
+}
+
+impl From<ModelError> for Fault {
+    fn from(error: ModelError) -> Fault {
+        tracing::error!(%error, "a model failed on an accepted patient");
+        Fault::new(Kind::Internal)
     }
 }
 

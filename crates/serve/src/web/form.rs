@@ -152,6 +152,15 @@ impl FormView {
     }
 }
 
+/// A label inside a sentence.
+fn lower(label: &str, inside: bool) -> String {
+    let mut letters = label.chars();
+    match letters.next() {
+        Some(first) if inside => first.to_lowercase().chain(letters).collect(),
+        _ => label.to_owned(),
+    }
+}
+
 struct Maker<'a> {
     study: &'a Study,
     w: Words,
@@ -183,7 +192,7 @@ impl Maker<'_> {
     fn hint(&self, inputs: &[Input]) -> String {
         let own =
             inputs.iter().filter_map(|input| input.hint.as_ref()).map(|hint| hint.get(self.w.0).to_owned());
-        let ranges = inputs.iter().filter_map(|input| {
+        let ranges = inputs.iter().enumerate().filter_map(|(at, input)| {
             let (min, max) = input.range()?;
             let (min, max) = (min.to_string(), max.to_string());
             Some(match inputs.len() {
@@ -195,7 +204,7 @@ impl Maker<'_> {
                         .to_owned()
                 }
                 _ => {
-                    let label = input.label.get(self.w.0);
+                    let label = &lower(input.label.get(self.w.0), at > 0);
                     self.w.args("range-of", &[("label", label), ("min", &min), ("max", &max)])
                 }
             })
@@ -219,7 +228,8 @@ impl Maker<'_> {
         };
         match &input.accepts {
             Accepts::Number { min, max, usual } => {
-                view.unusual = view.error.is_none().then(|| self.unusual(&value, *usual)).flatten();
+                view.unusual =
+                    view.error.is_none().then(|| self.unusual(&view.label, &value, *usual)).flatten();
                 (view.min, view.max, view.usual) = (*min, *max, *usual);
                 view.wrong_type = said(Raw::Other);
                 view.out_of_range = said(Raw::Integer(i64::MAX));
@@ -241,17 +251,24 @@ impl Maker<'_> {
         view
     }
 
+    /// The sentence of the interface; but one chooses from a list on the page, and types no codes.
     fn message(&self, issue: &Issue) -> String {
-        issue.message(self.study, self.w.0)
+        let listed = self.study.input(&issue.field).filter(|input| matches!(input.accepts, Accepts::Code(_)));
+        match listed {
+            Some(input) if issue.code == IssueCode::Missing => {
+                self.w.with("choose", "label", input.label.get(self.w.0))
+            }
+            _ => issue.message(self.study, self.w.0),
+        }
     }
 
-    fn unusual(&self, value: &str, usual: Option<(i32, i32)>) -> Option<String> {
+    fn unusual(&self, label: &str, value: &str, usual: Option<(i32, i32)>) -> Option<String> {
         let (low, high) = usual?;
         let number: i32 = value.parse().ok()?;
         if number < low {
-            Some(self.w.t("unusual-low"))
+            Some(self.w.with("unusual-low", "label", label))
         } else if number > high {
-            Some(self.w.t("unusual-high"))
+            Some(self.w.with("unusual-high", "label", label))
         } else {
             None
         }
@@ -283,7 +300,7 @@ mod tests {
         let study = Study::default_study();
         let form = FormView::new(study, Words(Language::Es), |_| String::new(), &[]);
         let pressure = &form.fields[3];
-        assert_eq!(pressure.hint, "Sistólica de 50 a 280, Diastólica de 30 a 180");
+        assert_eq!(pressure.hint, "Sistólica de 50 a 280, diastólica de 30 a 180");
         let systolic = &pressure.inputs[0];
         assert_eq!((systolic.min, systolic.max, systolic.usual), (50, 280, Some((80, 179))));
         assert_eq!(systolic.out_of_range, "Sistólica: debe estar entre 50 y 280 mmHg");
