@@ -56,24 +56,23 @@ impl CsvRecords {
             unquoted: String::new(),
         };
         records.skip_mark().map_err(stream_error)?;
-        let header = loop {
-            let Some(frame) = records.frame().map_err(stream_error)? else {
-                return Err(FileError::Empty);
-            };
-            match frame.problem {
-                None => break records.names(&frame),
-                Some(Problem::TooLong) => {
-                    return Err(FileError::HeaderTooLong { format: Format::Csv, limit: RECORD_LIMIT });
-                }
-                Some(Problem::NotUtf8 | Problem::Nul) => return Err(FileError::HeaderNotText),
-                Some(_) => {
-                    return Err(FileError::Damaged {
-                        format: "CSV",
-                        problem: "a quote in the header row does not open and close a whole name".to_owned(),
-                    });
-                }
-            }
+        let Some(frame) = records.frame().map_err(stream_error)? else {
+            return Err(FileError::Empty);
         };
+        match frame.problem {
+            None => {}
+            Some(Problem::TooLong) => {
+                return Err(FileError::HeaderTooLong { format: Format::Csv, limit: RECORD_LIMIT });
+            }
+            Some(Problem::NotUtf8 | Problem::Nul) => return Err(FileError::HeaderNotText),
+            Some(_) => {
+                return Err(FileError::Damaged {
+                    format: "CSV",
+                    problem: "a quote in the header row does not open and close a whole name".to_owned(),
+                });
+            }
+        }
+        let header = records.names(&frame);
         records.width = header.len();
         Ok((records, header))
     }

@@ -57,7 +57,7 @@ impl Lines {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        let wanted = (self.end * 2).max(CHUNK).min(RECORD_LIMIT + CHUNK);
+        let wanted = (self.end * 2).clamp(CHUNK, RECORD_LIMIT + CHUNK);
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }

@@ -97,7 +97,7 @@ pub struct TableWriter {
 }
 
 enum Sink {
-    Csv(CsvTable),
+    Csv(Box<CsvTable>),
     Json(JsonTable),
     Parquet(Box<ParquetTable>),
 }
@@ -113,7 +113,9 @@ impl TableWriter {
         columns: Vec<(String, ColumnType)>,
     ) -> Result<TableWriter, TableError> {
         let sink = match format.format {
-            Format::Csv => Sink::Csv(CsvTable::create(Output::new(format.compression, out)?, &columns)?),
+            Format::Csv => {
+                Sink::Csv(Box::new(CsvTable::create(Output::new(format.compression, out)?, &columns)?))
+            }
             Format::Ndjson => Sink::Json(JsonTable::create(Output::new(format.compression, out)?, &columns)?),
             Format::Parquet => Sink::Parquet(Box::new(ParquetTable::create(out, &columns)?)),
         };

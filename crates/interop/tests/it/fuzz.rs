@@ -141,7 +141,7 @@ proptest! {
 
 fn small(name: &str) -> Vec<u8> {
     let rows = read(
-        format!("{HEADER}\na,p,s,2025-01-01,54,female,O,138,86,6,mild,common,ICD-10:I10,\n").repeat(1),
+        format!("{HEADER}\na,p,s,2025-01-01,54,female,O,138,86,6,mild,common,ICD-10:I10,\n"),
         None,
         None,
     )
