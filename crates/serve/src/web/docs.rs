@@ -78,14 +78,17 @@ impl Docs {
         let paths = document["paths"].as_object().into_iter().flatten();
         let operations = paths.flat_map(|(path, item)| {
             let methods = item.as_object().into_iter().flatten();
-            methods.map(move |(method, operation)| Operation::new(path, method, operation))
+            methods.map(move |(method, operation)| Operation::new(document, path, method, operation))
         });
         let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
+        let mut operations: Vec<Operation> = operations.collect();
+        // What most readers came for stands first; the rest stays in the paths' order.
+        operations.sort_by_key(|operation| !operation.path.starts_with("/api/v1/predictions"));
         Docs {
             title: text(&info["title"]),
             version: text(&info["version"]),
             description: text(&info["description"]),
-            operations: operations.collect(),
+            operations,
             schemas: schemas
                 .map(|(name, schema)| Schema { name: name.clone(), json: pretty(schema) })
                 .collect(),
@@ -103,7 +106,7 @@ impl Docs {
 }
 
 impl Operation {
-    fn new(path: &str, method: &str, operation: &Value) -> Operation {
+    fn new(document: &Value, path: &str, method: &str, operation: &Value) -> Operation {
         let content = operation["requestBody"]["content"].as_object();
         let example = content.and_then(|content| content.values().find_map(|media| media.get("example")));
         let parameters = operation["parameters"].as_array().into_iter().flatten();
@@ -122,9 +125,11 @@ impl Operation {
                 .collect(),
             example: example.map(pretty),
             answers: answers
-                .map(|(status, answer)| Answer {
-                    status: status.clone(),
-                    description: text(&answer["description"]),
+                .map(|(status, answer)| {
+                    let shared =
+                        answer["$ref"].as_str().and_then(|place| document.pointer(place.strip_prefix('#')?));
+                    let description = text(&shared.unwrap_or(answer)["description"]);
+                    Answer { status: status.clone(), description }
                 })
                 .collect(),
         }

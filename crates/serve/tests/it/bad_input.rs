@@ -6,7 +6,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::house::{House, JSON, patient, with};
+use crate::{
+    house::{House, JSON, patient, with},
+    model::{Broken, ClosedForm},
+};
 
 const PATH: &str = "/api/v1/predictions";
 
@@ -233,4 +236,18 @@ async fn without_the_log_there_is_no_answer() {
     *house.log.0.broken.lock().unwrap() = false;
     assert_eq!(house.post(PATH, &patient()).await.status, 200);
     assert_eq!(house.log.0.pages.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_broken_model_is_a_fault_and_the_server_lives_on() {
+    let house = House::open().await;
+    for panics in [false, true] {
+        let sound = ClosedForm::new(clinical::Study::default_study().clone(), "m-0002", 1.0);
+        *house.throne.current.write().unwrap() = Some(std::sync::Arc::new(Broken { sound, panics }));
+        let reply = house.post(PATH, &patient()).await;
+        assert_eq!(reply.status, 500);
+        reply.problems();
+        assert_eq!(house.get("/healthz").await.status, 200);
+    }
+    assert!(house.log.0.pages.lock().unwrap().is_empty());
 }

@@ -85,3 +85,11 @@ async fn what_is_no_batch_is_refused_before_anything_is_logged() {
     assert_eq!(reply.status, 415);
     assert!(house.log.0.pages.lock().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn rows_that_the_log_cannot_keep_are_errors() {
+    let house = House::open().await;
+    *house.log.0.broken.lock().unwrap() = true;
+    let lines = house.post(PATH, &json!([patient(), 5])).await.json();
+    assert_eq!((&lines[0]["error"]["status"], &lines[1]["error"]["status"]), (&json!(503), &json!(422)));
+}

@@ -166,3 +166,29 @@ loinc = "1558-6"
     Study::parse(&clinical::study::DEFAULT_TOML.replacen("# ── Outcome", &format!("{stanza}# ── Outcome"), 1))
         .unwrap()
 }
+
+/// A model whose parts contradict each other: it fails or panics on every patient.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) sound: ClosedForm,
+    pub(crate) panics: bool,
+}
+
+impl Model for Broken {
+    fn study(&self) -> &Study {
+        self.sound.study()
+    }
+
+    fn reference(&self) -> &ModelRef {
+        self.sound.reference()
+    }
+
+    fn answer(&self, _: &Patient, _: Option<Explained>) -> Result<Prediction, ModelError> {
+        assert!(!self.panics, "a panic that this test asks for");
+        Err(ModelError("the table is shorter than the domain".to_owned()))
+    }
+
+    fn created_at(&self) -> &str {
+        self.sound.created_at()
+    }
+}

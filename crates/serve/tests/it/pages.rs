@@ -1,6 +1,7 @@
 //! The page without script: form, errors, result, feedback, languages, and what protects them.
 
 use registry::Verdict;
+use serde_json::json;
 
 use crate::house::{FORM, HTML, House, Reply, patient};
 
@@ -177,4 +178,32 @@ async fn the_other_pages() {
         let again = look(&house, address, &[("if-none-match", reply.header("etag"))]).await;
         assert_eq!((again.status, again.body.len()), (304, 0));
     }
+}
+
+#[tokio::test]
+async fn the_model_card_tells_figures_and_gates() {
+    let house = House::open().await;
+    let version = crate::records::register(&house.registry, "run-1", false).parse().unwrap();
+    let act = registry::Act { key: "k", actor: "test", reason: "", at: time::OffsetDateTime::now_utc() };
+    let gates = json!([{"rule": {"metric": "orphan_recall", "comparison": "at_least", "bound": 0.7}, "outcome": "fails",
+        "because": "orphan_recall is 0.61"}]);
+    house.registry.validate(version, &gates, &act).unwrap();
+    let figure = |value: f64| json!({"value": value, "low": value - 0.02, "high": value + 0.02, "n": 1500});
+    let report = json!({"set": "validation", "report": {"patients": 1500, "f1_common": figure(0.873),
+        "f1": [figure(0.9), figure(0.8), figure(0.85), figure(0.88)], "orphan_recall": {"undefined": "no orphan patients"}}});
+    house.registry.record_evaluation(version, &report, &act).unwrap();
+    let text = look(&house, "/model", &[]).await.text().to_owned();
+    for part in [
+        "0,873",
+        "0,853 – 0,893",
+        "1500 pacientes",
+        "F1 de «Crónica»",
+        "no orphan patients",
+        "No se cumple",
+        "mínimo 0,70",
+    ] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+    let english = look(&house, "/model?lang=en", &[]).await;
+    assert!(english.text().contains("0.853 – 0.893") && english.text().contains("Does not hold"));
 }

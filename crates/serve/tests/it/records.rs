@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::house::House;
 
-fn register(registry: &Registry, run: &str, validated: bool) -> String {
+pub(crate) fn register(registry: &Registry, run: &str, validated: bool) -> String {
     let at = time::OffsetDateTime::now_utc();
     let key = format!("test-{run}");
     let act = Act { key: &key, actor: "test", reason: "", at };
