@@ -16,6 +16,8 @@ pub enum Rule {
     /// The highest index whose recall is >= `recall` with probability >= `confidence` (a
     /// non-parametric tolerance bound, Wilks 1941).
     Tolerance { recall: f64, confidence: f64 },
+    /// The lower of both thresholds: at least `recall` with probability >= `confidence`, and `aim` on average.
+    Promise { recall: f64, confidence: f64, aim: f64 },
 }
 
 impl Default for Rule {
@@ -46,6 +48,7 @@ impl Rule {
         let held = match *self {
             Rule::Conformal { recall } => inside(recall),
             Rule::Tolerance { recall, confidence } => inside(recall) && inside(confidence),
+            Rule::Promise { recall, confidence, aim } => inside(recall) && inside(confidence) && inside(aim),
         };
         if held {
             Ok(())
@@ -60,6 +63,10 @@ impl Rule {
         match *self {
             // The product of decimal shares may lie a rounding error below a whole number.
             Rule::Conformal { recall } => ((1.0 - recall) * (n as f64 + 1.0) + 1e-9).floor() as u64,
+            Rule::Promise { recall, confidence, aim } => {
+                let promised = Rule::Tolerance { recall, confidence }.index(n);
+                promised.min(Rule::Conformal { recall: aim }.index(n))
+            }
             Rule::Tolerance { recall, confidence } => {
                 // The k-th lowest score misses the share q of new positives with P(q <= 1 - recall) =
                 // P(Binomial(n, 1 - recall) >= k).
@@ -175,6 +182,12 @@ mod tests {
         let rule = Rule::Tolerance { recall: 0.70, confidence: 0.90 };
         assert_eq!([6, 7, 20, 50, 210].map(|n| rule.index(n)), [0, 1, 3, 11, 55]);
         assert_eq!([5_000, 200_000].map(|n| rule.index(n)), [1_459, 59_737]);
+    }
+
+    #[test]
+    fn a_promise_keeps_the_lower_of_both_thresholds() {
+        let rule = Rule::Promise { recall: 0.70, confidence: 0.90, aim: 0.80 };
+        assert_eq!([6, 20, 50, 210].map(|n| rule.index(n)), [0, 3, 10, 42]);
     }
 
     #[test]

@@ -385,8 +385,11 @@ fn check_plan(
             "folds 2-20, rounds 1-10000, early_stopping from 1, depth 1-12, bins 2-4096, eta, subsample and columns above 0 up to 1, the rest not negative",
         ));
     }
-    if ![alarm.recall, alarm.confidence].into_iter().all(open) {
-        return Err(invalid("[alarm]", "recall and confidence lie between 0 and 1"));
+    if ![alarm.recall, alarm.confidence, alarm.aim].into_iter().all(open) || alarm.aim < alarm.recall {
+        return Err(invalid(
+            "[alarm]",
+            "recall, confidence and aim lie between 0 and 1, and aim is at least recall",
+        ));
     }
     if predictor.table_limit == 0 || predictor.background == 0 {
         return Err(invalid("[predictor]", "table_limit and background are at least 1"));

@@ -51,6 +51,8 @@ pub struct Alarm {
     pub recall: f64,
     /// Confidence with which the promise is to hold (tolerance index), e.g. 0.90.
     pub confidence: f64,
+    /// The recall to expect on average (conformal index); at least `recall`.
+    pub aim: f64,
 }
 
 /// The predictor's form.

@@ -214,7 +214,11 @@ fn recipe(study: &Study, seed: u64) -> Recipe {
             // One thread a process, folds side by side: the same result whatever the machine.
             threads: 1,
         },
-        alarm: Rule::Tolerance { recall: study.alarm.recall, confidence: study.alarm.confidence },
+        alarm: Rule::Promise {
+            recall: study.alarm.recall,
+            confidence: study.alarm.confidence,
+            aim: study.alarm.aim,
+        },
     }
 }
 
