@@ -145,3 +145,10 @@ example = Example
 answers = Answers
 schemas = Schemas
 problems = Problems
+
+ceiling = What these inputs allow
+ceiling-lead = The best that any model could do with the values asked for, if the calibrated probabilities are true.
+ceiling-sufficient = Sufficient
+ceiling-insufficient = Inputs insufficient
+ceiling-unclear = Undetermined
+ceiling-target = F1 target: { $target }

@@ -145,3 +145,10 @@ example = Ejemplo
 answers = Respuestas
 schemas = Esquemas
 problems = Problemas
+
+ceiling = Lo que permiten estos datos
+ceiling-lead = Lo mejor que podría hacer cualquier modelo con los datos que se piden, si las probabilidades calibradas son ciertas.
+ceiling-sufficient = Suficientes
+ceiling-insufficient = Datos insuficientes
+ceiling-unclear = Sin determinar
+ceiling-target = Objetivo de F1: { $target }

@@ -24,6 +24,10 @@ struct Card {
     facts: Vec<Fact>,
     figures_lead: String,
     figures: Vec<FigureView>,
+    /// What the best possible rule could reach with these inputs.
+    ceiling: Vec<FigureView>,
+    /// Whether the study's target lies below that.
+    sufficiency: Option<GateView>,
     gates: Vec<GateView>,
     inputs: Vec<Fact>,
 }
@@ -101,6 +105,8 @@ impl Card {
             facts: facts(model, known, w),
             figures_lead: report.map(|_| w.with(key, "n", &patients.to_string())).unwrap_or_default(),
             figures: report.map(|report| figures(report, study, w)).unwrap_or_default(),
+            ceiling: report.map(|report| ceiling(report, w)).unwrap_or_default(),
+            sufficiency: report.and_then(|report| sufficiency(report, study, w)),
             gates: gates.map(|gates| verdicts(gates, w)).unwrap_or_default(),
             inputs: inputs(study, w),
         }
@@ -151,6 +157,25 @@ fn figures(report: &Map<String, Value>, study: &Study, w: Words) -> Vec<FigureVi
         }
     }
     views
+}
+
+/// The limit of the inputs, as the report has it.
+fn ceiling(report: &Map<String, Value>, w: Words) -> Vec<FigureView> {
+    let Some(limit) = report.get("input_limit") else { return Vec::new() };
+    ["macro_f1", "orphan_average_precision"]
+        .into_iter()
+        .filter_map(|name| figure_view(w.t(&format!("metric-{name}")), name, limit.get(name)?, w))
+        .collect()
+}
+
+fn sufficiency(report: &Map<String, Value>, study: &Study, w: Words) -> Option<GateView> {
+    let (tone, icon, key) = match report.get("inputs")?.get("inputs")?.as_str()? {
+        "sufficient" => ("ok", "i-check", "ceiling-sufficient"),
+        "insufficient" => ("crit", "i-warn", "ceiling-insufficient"),
+        _ => ("warn", "i-help", "ceiling-unclear"),
+    };
+    let target = w.number(study.targets.f1_common, 2);
+    Some(GateView { tone, icon, outcome: w.t(key), because: w.with("ceiling-target", "target", &target) })
 }
 
 fn figure_view(label: String, name: &str, figure: &Value, w: Words) -> Option<FigureView> {
