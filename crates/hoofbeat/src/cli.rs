@@ -151,11 +151,14 @@ pub enum Dataset {
     /// One dataset version: counts by outcome, files, refused rows (default: the newest)
     Show {
         /// Dataset version
+        // Named apart from the `--version` that every command has.
+        #[arg(id = "dataset_version", value_name = "VERSION")]
         version: Option<u64>,
     },
     /// Refused rows with their reasons
     Quarantine {
         /// Up to this dataset version (default: the newest)
+        #[arg(id = "dataset_version", value_name = "VERSION")]
         version: Option<u64>,
         /// Only rows of this source
         #[arg(long, value_name = "NAME")]
@@ -281,4 +284,16 @@ pub enum Study {
     Show,
     /// Check a study file
     Check,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }
