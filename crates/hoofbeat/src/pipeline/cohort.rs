@@ -236,16 +236,11 @@ mod tests {
         let mut out = vec![0; rows.len()];
         cells.cells(&slices, &mut out);
         for (row, cell) in rows.iter().zip(out) {
-            let mut values = row.iter();
-            let patient = study
-                .check(|input| {
-                    let value = *values.next().unwrap();
-                    match &input.accepts {
-                        Accepts::Code(codes) => Raw::Text(&codes[value as usize]),
-                        Accepts::Number { .. } => Raw::Integer(value.into()),
-                    }
-                })
-                .unwrap();
+            let mut raws = study.inputs().iter().zip(row).map(|(input, &value)| match &input.accepts {
+                Accepts::Code(codes) => Raw::Text(&codes[value as usize]),
+                Accepts::Number { .. } => Raw::Integer(value.into()),
+            });
+            let patient = study.check(|_| raws.next().unwrap()).unwrap();
             assert_eq!(study.cell(&patient), cell as usize);
         }
         let mut outside = [0];
