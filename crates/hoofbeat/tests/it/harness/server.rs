@@ -1,0 +1,107 @@
+//! A running `hoofbeat serve` on a free port.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::{Client, Deployment};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) port: u16,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    pub(crate) fn start(deployment: &Deployment) -> Server {
+        Server::start_with(deployment, &[])
+    }
+
+    /// Starts the server with variables in its environment and waits until it says its address.
+    pub(crate) fn start_with(deployment: &Deployment, environment: &[(&str, &str)]) -> Server {
+        let mut command = deployment.command(["serve", "--listen", "127.0.0.1:0"]);
+        command.envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let log = Arc::new(Mutex::new(String::new()));
+        let (ready, address) = mpsc::channel();
+        let written = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if let Some(port) = line.strip_prefix("hoofbeat is ready at http://localhost:") {
+                    let _ = ready.send(port.parse().unwrap());
+                }
+                *written.lock().unwrap() += &format!("{line}\n");
+            }
+        });
+        let Ok(port) = address.recv_timeout(PATIENCE) else {
+            let _ = child.kill();
+            panic!("the server did not get ready:\n{}", log.lock().unwrap());
+        };
+        Server { child, port, log, reader: Some(reader) }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.port)
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://localhost:{}{path}", self.port)
+    }
+
+    /// A client that goes away in the middle of its request.
+    pub(crate) fn break_off(&self, beginning: &str) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.write_all(beginning.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        // Until the server has noticed.
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+
+    /// Waits until a promotion has reached this server.
+    pub(crate) fn wait_for_model(&self, version: &str) {
+        let mut client = self.client();
+        let started = Instant::now();
+        while !client.get("/").text().contains(version) {
+            assert!(started.elapsed() < PATIENCE, "{version} does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends the process a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// The status of a request that may be answered 5xx.
+    pub(crate) fn status(&self, method: &str, path: &str, body: &str) -> u16 {
+        self.client().status(method, path, &[("content-type", "application/json")], body.as_bytes())
+    }
+
+    /// Asks it to stop and waits until it has; everything that it wrote to standard error and standard output.
+    pub(crate) fn stop(mut self) -> String {
+        self.signal("TERM");
+        let status = self.child.wait().unwrap();
+        self.reader.take().unwrap().join().unwrap();
+        let mut log = std::mem::take(&mut *self.log.lock().unwrap());
+        self.child.stdout.take().unwrap().read_to_string(&mut log).unwrap();
+        assert!(status.success(), "the server did not stop well ({status}):\n{log}");
+        log
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

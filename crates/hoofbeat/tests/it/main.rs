@@ -1,0 +1,16 @@
+//! The program from outside: the real binary, run as a user runs it. Nothing here knows a Rust type of the product.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failing test is what it is for")]
+
+mod architecture;
+mod doctor;
+mod harness;
+mod kill;
+mod laboratory;
+mod line;
+mod nhanes;
+mod page;
+mod privacy;
+mod rest;
+mod swap;
+mod usage;
