@@ -2,7 +2,7 @@
 //! commands. `pipeline/` tells the story, one file per verb; `commands/` only parse and print.
 
 pub mod cli;
-pub mod commands;
+mod commands;
 pub mod config;
 pub mod deployment;
 mod output;
@@ -41,12 +41,18 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
+/// Crates whose log is ours; everything else speaks from `warn` on.
+const OURS: [&str; 9] =
+    ["hoofbeat", "serve", "learn", "lake", "registry", "interop", "prepare", "evaluate", "clinical"];
+/// Reports every table that does not exist yet as an error, although asking is how one finds out.
+const SILENT: &str = "buoyant_kernel=off,buoyant_kernel_engine=off";
+
 /// Logs go to standard error. `RUST_LOG` wins over the configuration; a broken configuration is the
 /// command's error to report, not the log's.
 fn start_log(global: &Global) {
     let log = Config::load(global).unwrap_or_default().log;
-    let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(&log.level));
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(directives(&log.level)));
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new(directives("info")));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr)
@@ -56,4 +62,13 @@ fn start_log(global: &Global) {
         LogFormat::Json => subscriber.json().try_init(),
         LogFormat::Text => subscriber.with_target(false).try_init(),
     };
+}
+
+/// A bare level is about our own crates; a filter with `=` is taken as it is.
+fn directives(level: &str) -> String {
+    if level.contains('=') {
+        return level.to_owned();
+    }
+    let ours: Vec<String> = OURS.iter().map(|name| format!("{name}={level}")).collect();
+    format!("warn,{},{SILENT}", ours.join(","))
 }

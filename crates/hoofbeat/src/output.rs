@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// How a command ended, when it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Done {
+pub(crate) enum Done {
     /// Exit status 0.
     Well,
     /// Exit status 3: done, but a gate or check that the command exists to make did not hold.
@@ -15,13 +15,13 @@ pub enum Done {
 }
 
 impl Done {
-    pub fn held(held: bool) -> Done {
+    pub(crate) fn held(held: bool) -> Done {
         if held { Done::Well } else { Done::NotHeld }
     }
 }
 
 /// Prints a result: `text` for people, or the value as JSON.
-pub fn print<T: Serialize>(json: bool, value: &T, text: impl FnOnce() -> String) -> Result<()> {
+pub(crate) fn print<T: Serialize>(json: bool, value: &T, text: impl FnOnce() -> String) -> Result<()> {
     let out = if json { serde_json::to_string_pretty(value)? } else { text() };
     let mut stdout = stdout().lock();
     writeln!(stdout, "{}", out.trim_end())?;
@@ -29,7 +29,7 @@ pub fn print<T: Serialize>(json: bool, value: &T, text: impl FnOnce() -> String)
 }
 
 /// Columns aligned for a terminal; the first row is the header.
-pub fn table(rows: &[Vec<String>]) -> String {
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)

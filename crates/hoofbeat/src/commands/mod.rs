@@ -21,7 +21,7 @@ use crate::cli::{Cli, Command, Global};
 use crate::output::Done;
 
 /// Runs one command to its end.
-pub fn run(global: &Global, command: Command) -> Result<Done> {
+pub(crate) fn run(global: &Global, command: Command) -> Result<Done> {
     match command {
         Command::Up(up) => up::run(global, &up),
         Command::Synth(synth) => synth::run(global, &synth),
