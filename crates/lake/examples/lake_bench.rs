@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 
 const INPUTS: [&str; 6] =
     ["age_years", "gender", "blood_type", "systolic_mmhg", "diastolic_mmhg", "exercise_days_per_month"];
-const DISEASES: u64 = 40;
+const DISEASES: u64 = 17;
 
 fn main() {
     let rows = std::env::args().nth(1).map_or(5_000_000, |rows| rows.parse().unwrap());
@@ -81,10 +81,14 @@ fn ingest(lake: &Lake, rows: u64) {
                 (next(&mut state) % 16) + next(&mut state) % 16,
             ];
             let inputs = inputs.map(|value| Some(value as i32));
+            // As in the reference cohort: 10 common and 7 orphan diseases, each with one severity.
             let pick = next(&mut state) % 1000;
-            let disease = (pick >= 400).then(|| diseases[(next(&mut state) % DISEASES) as usize].as_str());
-            let severity =
-                ["healthy", "mild", "acute", "chronic"][((pick >= 400) as usize) * (1 + pick as usize % 3)];
+            let disease = match pick {
+                0..400 => None,
+                400..900 => Some(pick as usize % 10),
+                _ => Some(10 + pick as usize % 7),
+            };
+            let severity = disease.map_or("healthy", |disease| ["mild", "acute", "chronic"][disease % 3]);
             each(&CaseRow {
                 case_id: &case_id,
                 patient_id: &patient_id,
@@ -92,8 +96,8 @@ fn ingest(lake: &Lake, rows: u64) {
                 recorded_at: Some(1_700_000_000_000_000 + (n as i64 / 5000) * 86_400_000_000),
                 inputs: &inputs,
                 severity: Some(severity),
-                rarity: disease.map(|_| if pick > 950 { "orphan" } else { "common" }),
-                disease_code: disease,
+                rarity: disease.map(|disease| if disease < 10 { "common" } else { "orphan" }),
+                disease_code: disease.map(|disease| diseases[disease].as_str()),
                 confirmed_at: None,
             });
         }

@@ -59,9 +59,14 @@ impl CaseIndex {
     /// Records the slot of a patient; a patient that has one keeps it.
     pub(crate) fn insert_patient(&mut self, patient: u64, slot: u8) {
         if self.slot(patient).is_none() {
-            let key = patient_key(patient);
-            self.patients.insert_unique(patient_hash(&key), key | u64::from(slot), patient_hash);
+            self.insert_new_patient(patient, slot);
         }
+    }
+
+    /// The same for a patient that is known to have none.
+    pub(crate) fn insert_new_patient(&mut self, patient: u64, slot: u8) {
+        let key = patient_key(patient);
+        self.patients.insert_unique(patient_hash(&key), key | u64::from(slot), patient_hash);
     }
 }
 

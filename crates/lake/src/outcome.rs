@@ -1,7 +1,6 @@
 //! Numbering outcomes: few different ones, met once per row.
 
-use std::collections::HashMap;
-
+use hashbrown::HashTable;
 use twox_hash::XxHash3_64;
 
 use crate::{CaseRow, Outcome};
@@ -15,7 +14,8 @@ pub(crate) fn key(name: &str) -> u64 {
 #[derive(Debug, Default)]
 pub(crate) struct Outcomes {
     known: Vec<Outcome>,
-    by_text: HashMap<Vec<u8>, usize>,
+    texts: Vec<Vec<u8>>,
+    by_text: HashTable<usize>,
     text: Vec<u8>,
 }
 
@@ -28,7 +28,8 @@ impl Outcomes {
             self.text.extend_from_slice(part.unwrap_or_default().as_bytes());
             self.text.push(0xff); // never in UTF-8, so parts cannot run together
         }
-        if let Some(&number) = self.by_text.get(&self.text) {
+        let hash = XxHash3_64::oneshot(&self.text);
+        if let Some(&number) = self.by_text.find(hash, |&number| self.texts[number] == self.text) {
             return (number, false);
         }
         let owned = |part: Option<&str>| part.map(str::to_owned);
@@ -38,7 +39,8 @@ impl Outcomes {
             rarity: owned(row.rarity),
             disease_code: owned(row.disease_code),
         });
-        self.by_text.insert(self.text.clone(), number);
+        self.texts.push(self.text.clone());
+        self.by_text.insert_unique(hash, number, |&number| XxHash3_64::oneshot(&self.texts[number]));
         (number, true)
     }
 

@@ -81,9 +81,15 @@ impl Counter {
                 if buffer.len() + outcomes.len() > BUFFER_KEYS {
                     runs.push(encode(buffer));
                 }
-                let keys = outcomes.iter().zip(places);
-                let keys = keys.filter(|&(&outcome, _)| outcome != super::query::SKIP);
-                buffer.extend(keys.map(|(&outcome, &place)| u64::from(outcome) << PLACE_BITS | place));
+                let key = |(&outcome, &place): (&u32, &u64)| (u64::from(outcome) << PLACE_BITS) | place;
+                let start = buffer.len();
+                buffer.extend(outcomes.iter().zip(places).map(key));
+                if outcomes.contains(&super::query::SKIP) {
+                    let skipped = u64::from(super::query::SKIP) << PLACE_BITS;
+                    let mut new = buffer.split_off(start);
+                    new.retain(|key| *key < skipped);
+                    buffer.append(&mut new);
+                }
             }
         }
     }

@@ -112,7 +112,7 @@ impl<'a> Pass<'a> {
             }
             let outcome = outcomes.len() as u32;
             outcomes.push(met[number].clone());
-            counts.extend(runs[start..end].iter().map(|run| self.query.count(run, outcome)));
+            counts.extend(runs[start..end].iter().map(|run| count(run, outcome, self.groups)));
         }
         Cohort {
             cells: self.query.cells.len(),
@@ -128,16 +128,11 @@ impl CohortQuery<'_> {
     fn groups(&self) -> u64 {
         u64::from(self.slot_group.iter().copied().max().unwrap_or(0)) + 1
     }
+}
 
-    fn count(&self, run: &Run, outcome: u32) -> CohortCount {
-        let place = run.key & ((1 << PLACE_BITS) - 1);
-        CohortCount {
-            cell: (place / self.groups()) as u32,
-            outcome,
-            group: (place % self.groups()) as u8,
-            rows: run.rows,
-        }
-    }
+fn count(run: &Run, outcome: u32, groups: u64) -> CohortCount {
+    let place = run.key & ((1 << PLACE_BITS) - 1);
+    CohortCount { cell: (place / groups) as u32, outcome, group: (place % groups) as u8, rows: run.rows }
 }
 
 /// One thread's state.
@@ -230,9 +225,9 @@ impl<'a> Worker<'a> {
             (code(columns::SEVERITY)?, code(columns::RARITY)?, code(columns::DISEASE_CODE)?);
         let (rarities, diseases) = (rarity.len(), disease.len());
         let mut numbers = vec![SKIP; severity.len() * rarities * diseases];
-        self.outcomes.clear();
-        for row in 0..batch.num_rows() {
-            let (s, r, d) = (severity.at(row), rarity.at(row), disease.at(row));
+        let codes = severity.codes().zip(rarity.codes()).zip(disease.codes());
+        self.outcomes.resize(batch.num_rows(), SKIP);
+        for (outcome, ((s, r), d)) in self.outcomes.iter_mut().zip(codes) {
             let number = &mut numbers[(s * rarities + r) * diseases + d];
             if *number == SKIP {
                 *number = self.pass.number(Outcome {
@@ -241,7 +236,7 @@ impl<'a> Worker<'a> {
                     disease_code: disease.text(d),
                 });
             }
-            self.outcomes.push(*number);
+            *outcome = *number;
         }
         Ok(())
     }
@@ -255,11 +250,15 @@ impl Codes {
         self.0.values().len() + 1
     }
 
-    fn at(&self, row: usize) -> usize {
-        match self.0.keys().is_valid(row) {
-            true => self.0.keys().value(row) as usize,
-            false => self.0.values().len(),
-        }
+    /// Code of each row.
+    fn codes(&self) -> impl Iterator<Item = usize> + '_ {
+        let (keys, null) = (self.0.keys(), self.0.values().len());
+        let nulls = keys.nulls().filter(|nulls| nulls.null_count() > 0);
+        let code = move |(row, &key): (usize, &i32)| match nulls {
+            Some(nulls) if nulls.is_null(row) => null,
+            _ => key as usize,
+        };
+        keys.values().iter().enumerate().map(code)
     }
 
     fn text(&self, code: usize) -> Option<String> {

@@ -224,7 +224,7 @@ impl Ingest {
             return Ok(slot);
         }
         let slot = self.strata.next(outcome, self.rule.as_ref())?;
-        self.index.insert_patient(patient_key, slot);
+        self.index.insert_new_patient(patient_key, slot);
         Ok(slot)
     }
 
@@ -350,6 +350,12 @@ struct Codes {
 
 impl Codes {
     fn push(&mut self, text: &str) {
+        // Neighbouring rows mostly agree.
+        if let Some(&last) = self.numbers.last()
+            && self.texts[last as usize] == text
+        {
+            return self.numbers.push(last);
+        }
         if let Some(&number) = self.by_text.get(text) {
             return self.numbers.push(number);
         }
