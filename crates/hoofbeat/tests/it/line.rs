@@ -253,6 +253,18 @@ fn a_file_is_scored_row_by_row_in_every_form() {
 }
 
 #[test]
+fn the_form_of_the_input_does_not_matter() {
+    let deployment = trained().copy();
+    let scored = ["csv", "csv.gz", "ndjson", "ndjson.zst", "parquet"].map(|form| {
+        deployment.ok(&format!("synth --rows 60 --seed 9 --out in.{form}"));
+        let report = deployment.json(&format!("predict --in in.{form} --out out.csv --explain"));
+        assert_eq!((&report["answered"], &report["refused"]), (&json!(60), &json!(0)), "{form}");
+        deployment.read("out.csv")
+    });
+    assert!(scored.iter().all(|other| *other == scored[0]));
+}
+
+#[test]
 fn standard_input_is_scored_to_standard_output() {
     let mut child = trained()
         .command(["predict"])

@@ -13,4 +13,5 @@ mod page;
 mod privacy;
 mod rest;
 mod swap;
+mod up;
 mod usage;

@@ -86,7 +86,7 @@ fn the_server_keeps_patients_out_of_its_logs_and_metrics() {
     for format in ["text", "json"] {
         let deployment = trained().copy();
         deployment.write("hoofbeat.toml", &format!("study = \"study.toml\"\n[log]\nformat = \"{format}\"\n"));
-        let server = Server::start_with(&deployment, &[("RUST_LOG", "trace")]);
+        let server = Server::start_tracing(&deployment);
         let mut client = server.client();
         plant(&mut client);
         let metrics = client.get("/metrics").text().to_owned();

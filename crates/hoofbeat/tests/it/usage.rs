@@ -49,6 +49,8 @@ fn wrong_usage_is_two_and_failure_is_one_with_one_line_why() {
         let run = deployment.run(line).exits(1);
         assert!(run.reason().contains(why), "`{line}` does not say `{why}`: {}", run.reason());
         assert_eq!(run.stdout, "", "{line}");
+        let quiet = deployment.run(&format!("--quiet {line}")).exits(1);
+        assert_eq!(quiet.stderr.lines().count(), 1, "{line}: {}", quiet.stderr);
     }
 }
 

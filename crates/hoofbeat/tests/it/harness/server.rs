@@ -1,4 +1,4 @@
-//! A running `hoofbeat serve` on a free port.
+//! A running server on a free port.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -9,7 +9,11 @@ use std::time::{Duration, Instant};
 
 use super::{Client, Deployment};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A first run trains before it serves.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A free port; the server says which.
+const ANYWHERE: &str = "127.0.0.1:0";
 
 /// Killed when dropped.
 pub(crate) struct Server {
@@ -20,14 +24,26 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Starts `hoofbeat serve`.
     pub(crate) fn start(deployment: &Deployment) -> Server {
-        Server::start_with(deployment, &[])
+        Server::run(deployment.command(["serve", "--listen", ANYWHERE]))
     }
 
-    /// Starts the server with variables in its environment and waits until it says its address.
-    pub(crate) fn start_with(deployment: &Deployment, environment: &[(&str, &str)]) -> Server {
-        let mut command = deployment.command(["serve", "--listen", "127.0.0.1:0"]);
-        command.envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    /// Starts the server with everything logged that can be.
+    pub(crate) fn start_tracing(deployment: &Deployment) -> Server {
+        let mut command = deployment.command(["serve", "--listen", ANYWHERE]);
+        command.env("RUST_LOG", "trace");
+        Server::run(command)
+    }
+
+    /// Starts `hoofbeat up`.
+    pub(crate) fn up(deployment: &Deployment, rows: &str) -> Server {
+        Server::run(deployment.command(["up", "--listen", ANYWHERE, "--rows", rows]))
+    }
+
+    /// Runs a command that serves, and waits until it says its address.
+    fn run(mut command: Command) -> Server {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::new(Mutex::new(String::new()));
@@ -73,6 +89,11 @@ impl Server {
             assert!(started.elapsed() < PATIENCE, "{version} does not answer");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// What it wrote to standard error so far.
+    pub(crate) fn said(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 
     /// Sends the process a signal by its name.
