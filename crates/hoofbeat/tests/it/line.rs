@@ -170,9 +170,9 @@ fn the_registry_lists_shows_verifies_and_exports() {
     }
     assert!(table("m-0001").rows().any(|row| row.rarity == "orphan"), "the alarm never sounds");
     assert!(table("m-0001").rows().zip(table("m-0002").rows()).any(|(a, b)| !a.agrees(b, 1e-3)));
-    let exported = deployment.json("model export m-0001 --table table.parquet");
-    assert_eq!(exported["rows"], POSSIBLE_PATIENTS);
-    let (columns, count) = parquet_shape(&deployment.path("table.parquet"));
+    let copy = deployment.copy();
+    assert_eq!(copy.json("model export m-0001 --table table.parquet")["rows"], POSSIBLE_PATIENTS);
+    let (columns, count) = parquet_shape(&copy.path("table.parquet"));
     assert_eq!((columns, count), (COLUMNS.map(str::to_owned).to_vec(), POSSIBLE_PATIENTS as i64));
 }
 

@@ -230,9 +230,14 @@ pub(crate) fn table(version: &str) -> &'static Table {
     static TABLES: [OnceLock<Table>; 2] = [OnceLock::new(), OnceLock::new()];
     let index = ["m-0001", "m-0002"].iter().position(|known| *known == version);
     TABLES[index.unwrap_or_else(|| panic!("{version} is not one of the shared models"))].get_or_init(|| {
-        let file = format!("table-{version}.csv");
-        trained().ok(&format!("model export {version} --table {file}"));
-        Table::read(&trained().path(&file))
+        let deployment = Deployment::empty();
+        let (data, file) = (trained().path("hoofbeat-data"), deployment.path("table.csv"));
+        deployment.ok(&format!(
+            "--data-dir {} model export {version} --table {}",
+            data.display(),
+            file.display()
+        ));
+        Table::read(&file)
     })
 }
 
