@@ -19,9 +19,10 @@ pub(crate) fn asked(uri: &Uri) -> Option<Language> {
     Language::from_tag(&tag)
 }
 
-/// The language of a page: asked for in the address, else chosen before, else by the browser's header.
+/// The language of a page: asked for in the address, else chosen before, else Spanish. A ward's shared
+/// computer has the language of whoever installed its browser, so the browser's header does not count.
 pub(crate) fn of_page(uri: &Uri, headers: &HeaderMap) -> Language {
-    asked(uri).or_else(|| chosen(headers)).unwrap_or_else(|| accepted(headers))
+    asked(uri).or_else(|| chosen(headers)).unwrap_or_default()
 }
 
 fn chosen(headers: &HeaderMap) -> Option<Language> {
@@ -38,15 +39,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_explicit_choice_wins_over_the_browser() {
+    fn a_page_is_spanish_until_somebody_chooses() {
         let mut headers = HeaderMap::new();
         let uri = |text: &'static str| Uri::from_static(text);
         assert_eq!(of_page(&uri("/"), &headers), Language::Es);
         headers.insert(header::ACCEPT_LANGUAGE, "en-GB".parse().unwrap());
-        assert_eq!(of_page(&uri("/"), &headers), Language::En);
-        headers.insert(header::COOKIE, "a=b; lang=es".parse().unwrap());
         assert_eq!(of_page(&uri("/"), &headers), Language::Es);
-        assert_eq!(of_page(&uri("/?lang=en"), &headers), Language::En);
-        assert_eq!(of_page(&uri("/?lang=xx"), &headers), Language::Es);
+        headers.insert(header::COOKIE, "a=b; lang=en".parse().unwrap());
+        assert_eq!(of_page(&uri("/"), &headers), Language::En);
+        assert_eq!(of_page(&uri("/?lang=es"), &headers), Language::Es);
+        assert_eq!(of_page(&uri("/?lang=xx"), &headers), Language::En);
     }
 }
