@@ -76,7 +76,7 @@ def main():
             shutil.rmtree(work, ignore_errors=True)
 
     cost = lambda name, c: (name, f"{c.cpu:.2f}", f"{c.wall:.2f}", f"{c.peak_mib:.0f}" if c.peak_mib else "")
-    print(f"\n{given.rows:,} stored rows; training rows {fitted['training_rows']:,} as {fitted['training_cells']:,} cells; "
+    print(f"\n{given.rows:,} stored rows; training rows {fitted['training_rows']:,.0f} as {fitted['training_cells']:,} cells; "
           f"medians of {given.ours} (ours, scan) and {given.peers} (peer) runs\n")
     print(table(["", "CPU s", "wall s", "peak MiB"], [
         cost("cohort + train, hoofbeat (process tree)", ours),

@@ -104,7 +104,8 @@ if __name__ == "__main__":
             train(out, files)
         case ["serve", port, workers]:
             import uvicorn
-            uvicorn.run("python_server:application", factory=True, host="127.0.0.1", port=int(port), workers=int(workers), loop="uvloop",
-                        http="httptools", access_log=False, log_level="warning", timeout_worker_healthcheck=60, app_dir=os.path.dirname(os.path.abspath(__file__)))
+            uvicorn.run("python_server:application", factory=True, app_dir=os.path.dirname(os.path.abspath(__file__)), host="127.0.0.1",
+                        port=int(port), workers=int(workers), loop="uvloop", http="httptools", access_log=False, log_level="warning",
+                        timeout_worker_healthcheck=60)
         case _:
             sys.exit(__doc__)
