@@ -1,7 +1,8 @@
 //! REST on a real server: what every answer holds, whatever the patient, and what every other body gets. The
 //! client fails on any 5xx.
 
-use std::sync::OnceLock;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde_json::{Value, json};
 
@@ -15,15 +16,38 @@ const FEATURES: [&str; 5] = ["age", "blood_pressure", "blood_type", "exercise", 
 /// The contract's: sums and additivity.
 const TOLERANCE: f64 = 1e-6;
 
-/// One server for all of these stories; each reads only what it wrote.
-fn client() -> Client {
-    static SERVER: OnceLock<(Deployment, Server)> = OnceLock::new();
-    let (_, server) = SERVER.get_or_init(|| {
+/// A client and its hold on the server, which ends with the last client.
+struct Guest {
+    client: Client,
+    _server: Arc<(Deployment, Server)>,
+}
+
+impl Deref for Guest {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl DerefMut for Guest {
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+}
+
+/// One server for the stories that run at a time; each reads only what it wrote. Held weakly, because what
+/// a static holds is never dropped and would outlive the tests.
+fn client() -> Guest {
+    static SERVER: Mutex<Weak<(Deployment, Server)>> = Mutex::new(Weak::new());
+    let mut shared = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
+    let server = shared.upgrade().unwrap_or_else(|| {
         let deployment = trained().copy();
         let server = Server::start(&deployment);
-        (deployment, server)
+        Arc::new((deployment, server))
     });
-    server.client()
+    *shared = Arc::downgrade(&server);
+    Guest { client: server.1.client(), _server: server }
 }
 
 fn patient() -> Value {
