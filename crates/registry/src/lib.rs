@@ -21,6 +21,7 @@ mod reviews;
 mod runs;
 mod schema;
 mod store;
+mod trials;
 
 pub use act::Act;
 pub use audit::{AuditEntry, AuditHead, ChainState};
@@ -33,3 +34,4 @@ pub use models::{Model, ModelVersion, NewModel, Stage};
 pub use reviews::{Outcome, Resolution, Review, ReviewState};
 pub use runs::{NewRun, Run, RunState};
 pub use store::Registry;
+pub use trials::{NewTrial, Trial, TrialState};

@@ -134,6 +134,35 @@ impl Registry {
         self.read(|db| known(db, id))
     }
 
+    /// The newest run that was asked for the same and has not reported an end: still running, or
+    /// interrupted.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn unfinished_run(
+        &self,
+        dataset_version: u64,
+        study_hash: &str,
+        seed: u64,
+        parameters: &Value,
+    ) -> Result<Option<Run>> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(&format!(
+                "{SELECT} WHERE dataset_version = ?1 AND study_hash = ?2 AND seed = ?3 AND state = 'running'
+                 ORDER BY rowid DESC"
+            ))?;
+            let rows = query
+                .query_map(params![dataset_version, study_hash, seed.cast_signed()], Stored::from_row)?;
+            for row in rows {
+                let run = row?.run()?;
+                if &run.parameters == parameters {
+                    return Ok(Some(run));
+                }
+            }
+            Ok(None)
+        })
+    }
+
     /// The latest runs, newest first, at most `limit`.
     ///
     /// # Errors

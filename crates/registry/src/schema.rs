@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Error, Result};
 
 /// Step n brings a file from version n - 1 to version n. A step that was released never changes.
-const STEPS: [&str; 1] = [include_str!("schema.sql")];
+const STEPS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_trials.sql")];
 
 /// The schema version that this program writes.
 pub(crate) const KNOWN: i64 = STEPS.len() as i64;

@@ -9,7 +9,10 @@ use std::{
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::{error::Result, schema};
+use crate::{
+    error::{Error, Result},
+    schema,
+};
 
 /// Idle read connections kept; more than this many at once are opened and closed again.
 const IDLE_READERS: usize = 4;
@@ -34,7 +37,7 @@ impl Registry {
         std::fs::create_dir_all(data_dir)?;
         let file = data_dir.join("registry.db");
         let mut writer = connect(&file)?;
-        writer.pragma_update(None, "journal_mode", "WAL")?;
+        write_ahead(&writer)?;
         // FULL in WAL mode syncs the log at every commit: what was acknowledged survives a power cut.
         writer.pragma_update(None, "synchronous", "FULL")?;
         schema::migrate(&mut writer)?;
@@ -96,6 +99,20 @@ fn connect(file: &Path) -> Result<Connection> {
     db.pragma_update(None, "foreign_keys", true)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
+}
+
+/// Turns the write-ahead log on. SQLite does not wait for its lock here as it does elsewhere: processes
+/// that make the file at once would see each other as an error.
+fn write_ahead(db: &Connection) -> Result<()> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let mut left = PATIENCE.as_millis() / PAUSE.as_millis();
+    loop {
+        match db.pragma_update(None, "journal_mode", "WAL").map_err(Error::from) {
+            Err(Error::Busy) if left > 0 => left -= 1,
+            done => return done,
+        }
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// A poisoned lock is taken over: an unfinished transaction was rolled back when the panicking thread unwound.

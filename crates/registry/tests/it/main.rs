@@ -7,6 +7,7 @@ mod champions;
 mod crash;
 mod opinions;
 mod records;
+mod trials;
 
 use std::path::Path;
 
