@@ -1,7 +1,7 @@
 //! The fitted preprocessor: a patient's levels -> the encoded row. One value, used by training and by
 //! serving, stored in the model's bundle.
 
-use clinical::{Encoding, Kind, Source, Study};
+use clinical::{Column, Encoding, Kind, Source, Study};
 use serde::{Deserialize, Serialize};
 
 use crate::split::Set;
@@ -55,6 +55,14 @@ impl Preprocessor {
 
     pub fn scales(&self) -> &[Scale] {
         &self.scales
+    }
+
+    /// The scale of a feature's number; none for codes and categories.
+    pub fn scale_of(&self, feature: usize) -> Option<&Scale> {
+        let scaled = |column: &&Column| matches!(column.source, Source::Scaled { .. });
+        let mut columns = self.encoding.columns.iter().filter(scaled);
+        let position = columns.position(|column| column.source == Source::Scaled { feature })?;
+        self.scales.get(position)
     }
 
     /// The number of columns of the encoded row.
