@@ -5,6 +5,7 @@
 //!
 //! - [`Cells`] takes counts and a model's answers; [`evaluate`] makes a [`Report`] of [`Figure`]s with 95 % intervals.
 //! - [`InputLimit`]: what the best possible rule could reach with these inputs.
+//! - [`fidelity`]: how like real cases synthetic ones are.
 //! - [`Rule`] and [`Verdict`]: a gate before promotion and an alarm in production are the same thing.
 //! - [`reference`](mod@reference): a cohort of known distribution, its exact scores and a sampler.
 //!
@@ -17,6 +18,7 @@ mod calibration;
 mod cells;
 mod confusion;
 mod error;
+pub mod fidelity;
 mod figure;
 mod limit;
 mod population;
