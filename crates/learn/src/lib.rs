@@ -13,6 +13,7 @@ pub mod calibrate;
 pub mod combine;
 pub mod crossfit;
 mod error;
+pub mod fewshot;
 mod ffi;
 mod matrix;
 pub mod model;

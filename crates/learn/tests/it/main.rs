@@ -4,6 +4,7 @@
 
 mod bundle;
 mod cells;
+mod fewshot;
 mod model;
 mod table;
 mod worker;
