@@ -77,6 +77,23 @@ impl Scored {
         self.entries.iter().fold((0.0, 0.0), |(a, b), &(_, with, without)| (a + with, b + without))
     }
 
+    /// Average precision by step sum, equal scores taken together; none without a case of the outcome.
+    pub fn average_precision(&self) -> Option<f64> {
+        let mut entries = self.entries.clone();
+        entries.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let (positives, _) = self.totals();
+        let (mut found, mut alarmed, mut area) = (0.0, 0.0, 0.0);
+        for tie in entries.chunk_by(|a, b| a.0 == b.0) {
+            let with = tie.iter().map(|entry| entry.1).sum::<f64>();
+            found += with;
+            alarmed += with + tie.iter().map(|entry| entry.2).sum::<f64>();
+            if with > 0.0 {
+                area += with * found / alarmed;
+            }
+        }
+        (positives > 0.0).then(|| area / positives)
+    }
+
     /// Expected calibration error over 15 bins of equal numbers of cases; 0 without cases.
     pub fn calibration_error(&self) -> f64 {
         let mut entries: Vec<_> =
@@ -205,6 +222,14 @@ mod tests {
     fn an_inverted_score_is_not_turned_round() {
         let entries = vec![(0.1, 90.0, 10.0), (0.9, 10.0, 90.0)];
         assert_eq!(Platt::fit(&Scored { entries }), Platt::IDENTITY);
+    }
+
+    #[test]
+    fn average_precision_by_hand() {
+        // Above: 1 of 1; then a tie with 1 of 3; then 2 without.
+        let entries = vec![(0.5, 1.0, 0.0), (0.9, 1.0, 0.0), (0.5, 0.0, 2.0), (0.1, 0.0, 2.0)];
+        assert!((Scored { entries }.average_precision().unwrap() - (1.0 + 0.5) / 2.0).abs() < 1e-12);
+        assert_eq!(Scored { entries: vec![(0.9, 0.0, 3.0)] }.average_precision(), None);
     }
 
     #[test]

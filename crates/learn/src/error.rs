@@ -21,6 +21,8 @@ pub enum Error {
     Shape { what: &'static str, expected: String, got: String },
     #[error("{0}")]
     Invalid(String),
+    #[error(transparent)]
+    Resample(#[from] prepare::resample::ResampleError),
     #[error("the training process {program} {how}{}", detail(stderr))]
     Worker { program: String, how: String, stderr: String },
     #[error("the training process sent a message that cannot be read: {0}")]

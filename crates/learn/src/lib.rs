@@ -15,6 +15,7 @@ pub mod crossfit;
 mod error;
 pub mod fewshot;
 mod ffi;
+pub mod gan;
 mod matrix;
 pub mod model;
 pub mod predict;

@@ -5,6 +5,7 @@
 mod bundle;
 mod cells;
 mod fewshot;
+mod gan;
 mod model;
 mod table;
 mod worker;
