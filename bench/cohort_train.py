@@ -49,7 +49,7 @@ def compare(given, work):
 
     say("ours")
     query = measure.median([measure.run([example, "query", data]) for _ in range(given.ours)])
-    ours = measure.median([measure.run([example, "fit", data, work / "ours.json"]) for _ in range(given.ours)])
+    ours = measure.median([measure.run([example, "fit", data, work / "ours.ubj"]) for _ in range(given.ours)])
     say("the bare scan")
     scans = [json.loads(measure.run([*python, "scan", *pipeline], env=QUIET).out) for _ in range(given.ours)]
     scan = measure.median([measure.Cost(scan["cpu"], scan["wall"], 0) for scan in scans])
@@ -59,7 +59,7 @@ def compare(given, work):
     fitted = json.loads(ours.out)
     job = work / "evaluate.json"
     job.write_text(json.dumps({"files": list(map(str, files)), "models": {
-        "ours": {"file": str(work / "ours.json"), "scales": fitted["scales"]}, "peer": {"file": str(work / "peer.json")}}}))
+        "ours": {"file": str(work / "ours.ubj"), "scales": fitted["scales"]}, "peer": {"file": str(work / "peer.json")}}}))
     losses = json.loads(measure.run([*python, "evaluate", job], env=QUIET).out)
     return ours, query, peer, scan, fitted, losses
 

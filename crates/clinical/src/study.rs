@@ -5,6 +5,7 @@
 //! explanations and the monitors all follow from it; nothing else in the program names a feature.
 //! The default study is built in ([`Study::default_study`]).
 
+mod learner;
 mod parse;
 mod plan;
 
@@ -13,7 +14,8 @@ use std::{ops::Range, sync::LazyLock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use plan::{Alarm, Boosting, Gate, GateMetric, Predictor, Scaling, Split, Targets};
+pub use learner::{Learner, Lightgbm, Mlp, Parameters, Training, Xgboost};
+pub use plan::{Alarm, Gate, GateMetric, Predictor, Scaling, Split, Targets};
 
 use crate::{Domain, Language, Text};
 
@@ -65,7 +67,10 @@ pub struct Study {
     rarity: RarityLabels,
     pub split: Split,
     pub scaling: Scaling,
-    pub boosting: Boosting,
+    pub training: Training,
+    pub xgboost: Xgboost,
+    pub lightgbm: Lightgbm,
+    pub mlp: Mlp,
     pub alarm: Alarm,
     pub predictor: Predictor,
     pub targets: Targets,
@@ -282,6 +287,15 @@ impl Study {
         match rarity {
             Rarity::Common => &self.rarity.common,
             Rarity::Orphan => &self.rarity.orphan,
+        }
+    }
+
+    /// The settings that the study plans for a learner.
+    pub fn parameters(&self, learner: Learner) -> Parameters {
+        match learner {
+            Learner::Xgboost => Parameters::Xgboost(self.xgboost.clone()),
+            Learner::Lightgbm => Parameters::Lightgbm(self.lightgbm.clone()),
+            Learner::Mlp => Parameters::Mlp(self.mlp.clone()),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cohort_and_fit query DATA-DIR              only counts
-//! cohort_and_fit fit DATA-DIR MODEL.json     counts, trains, writes XGBoost's own model file, prints what it found
+//! cohort_and_fit fit DATA-DIR MODEL.ubj     counts, trains, writes XGBoost's own model file, prints what it found
 //! ```
 //!
 //! The product's own parts do the work, with the settings of the comparison instead of the study's: one `multi:softprob` model of
@@ -16,7 +16,7 @@ use clinical::{Rarity, Study};
 use hoofbeat::pipeline::cohort::Cells;
 use lake::{CohortQuery, Lake};
 use learn::Matrix;
-use learn::boost::{Fit, Job, Parameters, Target, Trainer, worker_main};
+use learn::learner::{Fit, Job, Parameters, Target, Trainer, Xgboost, worker_main};
 use prepare::split::SLOTS;
 use prepare::{Cohort, Preprocessor, Set, Stratum};
 use serde_json::json;
@@ -37,7 +37,7 @@ fn main() -> Result<()> {
             Ok(writeln!(stdout(), "{answer}")?)
         }
         ["fit", data, model] => fit(study, Path::new(data), Path::new(model)),
-        _ => bail!("usage: cohort_and_fit query DATA-DIR | fit DATA-DIR MODEL.json"),
+        _ => bail!("usage: cohort_and_fit query DATA-DIR | fit DATA-DIR MODEL.ubj"),
     }
 }
 
@@ -82,26 +82,22 @@ fn fit(study: &Study, data: &Path, model: &Path) -> Result<()> {
         Matrix::from_vec(cells.len(), preprocessor.width(), rows)
     };
     let counts = train.iter().flat_map(|(_, counts)| *counts).collect();
-    let job = Job {
-        x: encode(&train)?,
-        target: Target::Counts { train: Matrix::from_vec(train.len(), 4, counts)?, held_out: None },
-        score: Some(encode(&validation)?),
-        parameters: Parameters {
-            rounds: 200,
-            early_stopping_rounds: None,
-            max_depth: 6,
-            eta: 0.1,
-            subsample: 1.0,
-            colsample_bynode: 1.0,
-            max_bin: 256,
-            min_child_weight: 1.0,
-            lambda: 1.0,
-            seed: 0,
-            threads: THREADS,
-        },
+    let target = Target::Counts { train: Matrix::from_vec(train.len(), 4, counts)?, held_out: None };
+    let settings = Xgboost {
+        rounds: 200,
+        early_stopping: None,
+        depth: 6,
+        eta: 0.1,
+        subsample: 1.0,
+        columns: 1.0,
+        bins: 256,
+        min_child_weight: 1.0,
+        lambda: 1.0,
     };
+    let job = Job::new(encode(&train)?, target, Parameters::Xgboost(settings));
+    let job = Job { score: Some(encode(&validation)?), threads: THREADS, ..job };
     let fitted = Trainer::new(std::env::current_exe()?, [WORKER], 1).fit(&job, &mut |_| ())?;
-    std::fs::write(model, &fitted.json)?;
+    std::fs::write(model, &fitted.model)?;
     let training_rows: f64 = train.iter().flat_map(|(_, counts)| counts).sum();
     let scales = preprocessor
         .scales()

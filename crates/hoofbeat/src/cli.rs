@@ -194,6 +194,20 @@ pub enum Learner {
     /// The study's choice
     Auto,
     Xgboost,
+    Lightgbm,
+    Mlp,
+}
+
+impl Learner {
+    /// The learner that is meant.
+    pub fn of(self, study: &clinical::Study) -> clinical::study::Learner {
+        match self {
+            Learner::Auto => study.training.learner,
+            Learner::Xgboost => clinical::study::Learner::Xgboost,
+            Learner::Lightgbm => clinical::study::Learner::Lightgbm,
+            Learner::Mlp => clinical::study::Learner::Mlp,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

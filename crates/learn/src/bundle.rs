@@ -19,6 +19,8 @@ const MANIFEST: &str = "manifest.json";
 
 /// Names of the files that every part of the program agrees on.
 pub mod files {
+    use clinical::study::Learner;
+
     pub const STUDY: &str = "study.toml";
     pub const PREPROCESSOR: &str = "preprocessor.json";
     /// [`crate::combine::Combination`]: temperature, gate, alarm.
@@ -27,14 +29,14 @@ pub mod files {
     pub const TABLE: &str = "table.bin.zst";
     pub const REPORT: &str = "report.json";
 
-    /// A member's model in XGBoost's own form.
-    pub fn model(member: usize) -> String {
-        format!("models/member-{member}.ubj")
-    }
-
-    /// The same in JSON, where the predictor evaluates the trees.
-    pub fn model_json(member: usize) -> String {
-        format!("models/member-{member}.json")
+    /// A member's model in its learner's own form; the ending says whose.
+    pub fn model(member: usize, learner: Learner) -> String {
+        let ending = match learner {
+            Learner::Xgboost => "ubj",
+            Learner::Lightgbm => "txt",
+            Learner::Mlp => "safetensors",
+        };
+        format!("models/member-{member}.{ending}")
     }
 }
 

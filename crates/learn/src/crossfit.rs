@@ -1,4 +1,4 @@
-//! The recipe: one booster per fold, each stopped and scored on the cases that it has not seen.
+//! The recipe: one model per fold, each stopped and scored on the cases that it has not seen.
 //!
 //! The model is the mean of the members' distributions. Calibration and the alarm's threshold come
 //! from out-of-fold scores, so no case ever judges a score that it helped to fit; the answers kept
@@ -7,9 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::alarm::{Operating, Rule, curve};
-use crate::boost::{Fit, Job, Parameters, Progress, Target, Trainer};
 use crate::calibrate::{Platt, Scored, Temperature, class_calibration_error};
 use crate::combine::{Classes, Combination};
+use crate::learner::{Fit, Job, Learner, Parameters, Progress, Target, Trainer};
 use crate::probability::softmax_into;
 use crate::{Error, Matrix, Result};
 
@@ -34,16 +34,18 @@ pub struct Training {
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     pub parameters: Parameters,
+    /// Seed of every draw.
+    pub seed: u64,
     pub alarm: Rule,
 }
 
-/// One fold's booster.
+/// One fold's model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
-    /// The model file in XGBoost's UBJSON form.
+    /// The model file in its learner's own form.
     pub model: Vec<u8>,
-    /// The same model in XGBoost's JSON form.
-    pub json: Vec<u8>,
+    /// Learner and version that fitted it, e.g. `xgboost 3.4.1`.
+    pub engine: String,
     pub rounds: usize,
     /// Mean log loss of the fold after each round.
     pub held_out_loss: Vec<f64>,
@@ -63,6 +65,7 @@ pub struct Calibration {
 /// A fitted model.
 #[derive(Debug, Clone)]
 pub struct Fitted {
+    pub learner: Learner,
     pub members: Vec<Member>,
     pub combination: Combination,
     pub calibration: Calibration,
@@ -93,7 +96,7 @@ pub fn fit(
 ) -> Result<Fitted> {
     training.check()?;
     recipe.alarm.check()?;
-    let fits = trainer.fit_all(&training.jobs(&recipe.parameters)?, progress)?;
+    let fits = trainer.fit_all(&training.jobs(recipe)?, progress)?;
     let n = training.x.rows();
     // Each fold's margins of `x`, by the member that has not seen the fold.
     let unseen: Vec<Matrix<f64>> = fits.iter().map(|fit| logs(fit, 0..n)).collect();
@@ -101,6 +104,7 @@ pub fn fit(
     let every: Vec<usize> = (0..fits.len()).collect();
     let combination = scores.combination(recipe.alarm, &every);
     let mut fitted = Fitted {
+        learner: recipe.parameters.learner(),
         calibration: scores.calibration(&combination),
         curve: curve(&scores.orphan(&combination, &every), CURVE_POINTS),
         answers: Matrix::zeros(training.score.rows(), training.classes.outputs()),
@@ -134,7 +138,7 @@ pub fn fit(
         .into_iter()
         .map(|fit| Member {
             model: fit.model,
-            json: fit.json,
+            engine: fit.engine,
             rounds: fit.rounds,
             held_out_loss: fit.held_out_loss,
         })
@@ -167,7 +171,7 @@ impl Training {
     }
 
     /// One job per fold: train on the others, stop on it, score `x` and then the rows to answer.
-    fn jobs(&self, parameters: &Parameters) -> Result<Vec<Job>> {
+    fn jobs(&self, recipe: &Recipe) -> Result<Vec<Job>> {
         let (n, columns) = (self.x.rows(), self.x.columns());
         let rows = [self.x.as_slice(), self.score.as_slice()].concat();
         let score = Matrix::from_vec(n + self.score.rows(), columns, rows)?;
@@ -179,13 +183,11 @@ impl Training {
                 }
                 let train = Matrix::from_vec(n, self.classes.groups.len(), train)?;
                 // Members draw their cases and columns independently.
-                let seed = parameters.seed.wrapping_mul(1_000_003).wrapping_add(fold as u64);
-                Ok(Job {
-                    x: self.x.clone(),
-                    target: Target::Counts { train, held_out: self.folds.get(fold).cloned() },
-                    score: Some(score.clone()),
-                    parameters: Parameters { seed, ..parameters.clone() },
-                })
+                let seed = recipe.seed.wrapping_mul(1_000_003).wrapping_add(fold as u64);
+                let target = Target::Counts { train, held_out: self.folds.get(fold).cloned() };
+                // One thread a process, folds side by side: the same result whatever the machine.
+                let job = Job::new(self.x.clone(), target, recipe.parameters.clone());
+                Ok(Job { score: Some(score.clone()), seed, ..job })
             })
             .collect()
     }

@@ -1,13 +1,12 @@
 //! Fit, calibrate, combine, tabulate, explain, package.
 //!
-//! Everything runs on *cells*: one row per distinct patient, with counts of cases. The boosters are
-//! the official C++ libraries and run in a child process only; a finished model is a table of
+//! Everything runs on *cells*: one row per distinct patient, with counts of cases. Learners run in a
+//! child process only, the boosters by their official C++ libraries; a finished model is a table of
 //! probabilities, and answering from it needs none of them.
 //!
 //! Invariant: the only `unsafe` is in `ffi`; the same counts, seed and threads give the same bytes.
 
 pub mod alarm;
-pub mod boost;
 pub mod bundle;
 pub mod calibrate;
 pub mod combine;
@@ -16,6 +15,7 @@ mod error;
 pub mod fewshot;
 mod ffi;
 pub mod gan;
+pub mod learner;
 mod matrix;
 pub mod model;
 pub mod predict;
@@ -24,6 +24,6 @@ mod support;
 pub mod verify;
 
 pub use error::{Error, Result};
-pub use ffi::{engines_folder, xgboost_library};
+pub use ffi::{lightgbm_library, xgboost_library};
 pub use matrix::Matrix;
 pub use model::Model;

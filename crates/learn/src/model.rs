@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use clinical::study::Learner;
 use clinical::{
     Contribution, Explained, Explanation, ModelRef, Patient, Prediction, Rarity, Severity, Study, Warning,
 };
@@ -12,7 +13,7 @@ use serde_json::Value;
 use crate::bundle::{self, Bundle, Manifest, files};
 use crate::combine::Combination;
 use crate::crossfit::Fitted;
-use crate::predict::{Columns, Direct, Forest, Predictor, Table, sample_background};
+use crate::predict::{Columns, Direct, Estimator, Predictor, Table, sample_background};
 use crate::support::Support;
 use crate::{Error, Result};
 
@@ -83,7 +84,7 @@ pub fn write(folder: &Path, parts: &Parts<'_>) -> Result<String> {
     let curve = serde_json::json!({ "training": parts.record, "alarm_curve": fitted.curve });
     put(files::REPORT, json(files::REPORT, &curve)?);
     for (member, model) in fitted.members.iter().enumerate() {
-        put(&files::model(member), model.model.clone());
+        put(&files::model(member, fitted.learner), model.model.clone());
     }
     if fitted.answers.rows() > 0 {
         let table = Table::build(study.domain().dims(), &fitted.answers, parts.weights)?;
@@ -93,9 +94,6 @@ pub fn write(folder: &Path, parts: &Parts<'_>) -> Result<String> {
         put(HEALTHY, compress(HEALTHY, &bytes)?);
         put(SUPPORT, compress(SUPPORT, Support::of(study, parts.weights).to_bytes())?);
     } else {
-        for (member, model) in fitted.members.iter().enumerate() {
-            put(&files::model_json(member), model.json.clone());
-        }
         let background = sample_background(parts.weights, study.predictor.background, parts.seed);
         put(BACKGROUND, json(BACKGROUND, &background)?);
     }
@@ -306,14 +304,19 @@ fn direct(
         row
     })?;
     let mut members = Vec::new();
-    while bundle.manifest.files.contains_key(&files::model_json(members.len())) {
-        let name = files::model_json(members.len());
-        members.push(Forest::from_json(&name, bundle.file(&name)?)?);
+    while let Some((learner, name)) = member(bundle, members.len()) {
+        members.push(Estimator::read(learner, &name, bundle.file(&name)?)?);
     }
     let background: Vec<(usize, f64)> = bundle.json(BACKGROUND)?;
     let background =
         background.into_iter().map(|(cell, weight)| (study.domain().levels(cell), weight)).collect();
     Direct::new(columns, members, combination.clone(), background)
+}
+
+/// Learner and file of a member, where there is one.
+fn member(bundle: &Bundle, member: usize) -> Option<(Learner, String)> {
+    let files = Learner::ALL.map(|learner| (learner, files::model(member, learner)));
+    files.into_iter().find(|(_, file)| bundle.manifest.files.contains_key(file))
 }
 
 fn json<T: serde::Serialize>(name: &str, value: &T) -> Result<Vec<u8>> {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{
-    Accepts, Alarm, Boosting, Category, Choice, Feature, Gate, Input, Kind, NumberWords, Predictor,
-    RarityLabels, Scaling, SeverityClass, Split, Study, StudyError, Targets,
+    Accepts, Alarm, Category, Choice, Feature, Gate, Input, Kind, Lightgbm, Mlp, NumberWords, Predictor,
+    RarityLabels, Scaling, SeverityClass, Split, Study, StudyError, Targets, Training, Xgboost,
 };
 use crate::{Domain, Text};
 
@@ -20,7 +20,16 @@ struct RawStudy {
     rarity: RarityLabels,
     split: Split,
     scaling: Scaling,
-    boosting: Boosting,
+    #[serde(default)]
+    training: Training,
+    xgboost: Option<Xgboost>,
+    /// How `[training]` and `[xgboost]` were called while there was one learner; studies in older
+    /// bundles say it.
+    boosting: Option<toml::Table>,
+    #[serde(default)]
+    lightgbm: Lightgbm,
+    #[serde(default)]
+    mlp: Mlp,
     alarm: Alarm,
     predictor: Predictor,
     targets: Targets,
@@ -130,7 +139,14 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
     }
     check_names(&inputs, &features)?;
     check_outcome(&raw.severity)?;
-    check_plan(&raw.split, &raw.scaling, &raw.boosting, &raw.alarm, &raw.predictor, &raw.gate)?;
+    check_plan(&raw.split, &raw.scaling, &raw.alarm, &raw.predictor, &raw.gate)?;
+    let mut training = raw.training;
+    let xgboost = match (raw.xgboost, raw.boosting) {
+        (Some(_), Some(_)) => return Err(invalid("[boosting]", "it is the former name of [xgboost]")),
+        (None, Some(former)) => boosting(former, &mut training)?,
+        (settings, None) => settings.unwrap_or_default(),
+    };
+    check_learners(&training, &xgboost, &raw.lightgbm, &raw.mlp)?;
     let domain = Domain::new(features.iter().map(Feature::dim).collect());
     Ok(Study {
         name: raw.name,
@@ -141,7 +157,10 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
         rarity: raw.rarity,
         split: raw.split,
         scaling: raw.scaling,
-        boosting: raw.boosting,
+        training,
+        xgboost,
+        lightgbm: raw.lightgbm,
+        mlp: raw.mlp,
         alarm: raw.alarm,
         predictor: raw.predictor,
         targets: raw.targets,
@@ -353,7 +372,6 @@ fn check_outcome(severities: &[SeverityClass]) -> Result<(), StudyError> {
 fn check_plan(
     split: &Split,
     scaling: &Scaling,
-    boosting: &Boosting,
     alarm: &Alarm,
     predictor: &Predictor,
     gates: &[Gate],
@@ -367,23 +385,9 @@ fn check_plan(
             "train, validation and test are multiples of 5 above 0 that add up to 100",
         ));
     }
-    let share = |value: f64| value > 0.0 && value <= 1.0;
     let open = |value: f64| value > 0.0 && value < 1.0;
     if !open(scaling.normality_alpha) {
         return Err(invalid("[scaling]", "normality_alpha lies between 0 and 1"));
-    }
-    if !(2..=20).contains(&boosting.folds)
-        || !(1..=10_000).contains(&boosting.rounds)
-        || boosting.early_stopping == 0
-        || !(1..=12).contains(&boosting.depth)
-        || !(2..=4096).contains(&boosting.bins)
-        || ![boosting.eta, boosting.subsample, boosting.columns].into_iter().all(share)
-        || ![boosting.min_child_weight, boosting.lambda].into_iter().all(|value| value >= 0.0)
-    {
-        return Err(invalid(
-            "[boosting]",
-            "folds 2-20, rounds 1-10000, early_stopping from 1, depth 1-12, bins 2-4096, eta, subsample and columns above 0 up to 1, the rest not negative",
-        ));
     }
     if ![alarm.recall, alarm.confidence, alarm.aim].into_iter().all(open) || alarm.aim < alarm.recall {
         return Err(invalid(
@@ -398,6 +402,29 @@ fn check_plan(
         return Err(invalid("[[gate]]", "each gate has either `at_least` or `at_most`"));
     }
     Ok(())
+}
+
+/// The former stanza: XGBoost's settings and the folds.
+fn boosting(mut former: toml::Table, training: &mut Training) -> Result<Xgboost, StudyError> {
+    if let Some(folds) = former.remove("folds") {
+        training.folds =
+            folds.try_into().map_err(|error: toml::de::Error| invalid("[boosting]", error.message()))?;
+    }
+    former.try_into().map_err(|error: toml::de::Error| invalid("[boosting]", error.message()))
+}
+
+fn check_learners(
+    training: &Training,
+    xgboost: &Xgboost,
+    lightgbm: &Lightgbm,
+    mlp: &Mlp,
+) -> Result<(), StudyError> {
+    if !(2..=20).contains(&training.folds) {
+        return Err(invalid("[training]", "folds is 2 to 20"));
+    }
+    xgboost.check().map_err(|problem| invalid("[xgboost]", problem))?;
+    lightgbm.check().map_err(|problem| invalid("[lightgbm]", problem))?;
+    mlp.check().map_err(|problem| invalid("[mlp]", problem))
 }
 
 #[cfg(test)]
@@ -426,13 +453,28 @@ loinc = "1558-6"
     }
 
     #[test]
+    fn the_former_stanza_of_the_one_learner_is_understood() {
+        let start = DEFAULT_TOML.find("[training]").unwrap();
+        let end = DEFAULT_TOML.find("[alarm]").unwrap();
+        let former = "[boosting]\nfolds = 7\ndepth = 6\n\n";
+        let study = format!("{}{former}{}", &DEFAULT_TOML[..start], &DEFAULT_TOML[end..]);
+        let study = Study::parse(&study).unwrap();
+        assert_eq!((study.training.folds, study.xgboost.depth), (7, 6));
+        assert_eq!(study.mlp, Study::default_study().mlp);
+        let unknown = study.source().replace("depth = 6", "dept = 6");
+        assert!(Study::parse(&unknown).unwrap_err().to_string().contains("dept"));
+    }
+
+    #[test]
     fn what_a_study_may_not_say_is_refused_with_its_place() {
         for (from, to, place) in [
             ("train = 70", "train = 71", "[split]"),
             ("min = 0\nmax = 120", "min = 120\nmax = 0", "feature `age`"),
             ("input = \"age_years\"", "input = \"severity\"", "input `severity`"),
             ("at_least = { systolic_mmhg = 120 }", "at_least = { pulse = 120 }", "feature `blood_pressure`"),
-            ("folds = 5", "folds = 1", "[boosting]"),
+            ("folds = 5", "folds = 1", "[training]"),
+            ("eta = 0.08", "eta = 0", "[xgboost]"),
+            ("[xgboost]", "[boosting]\n[xgboost]", "former name"),
             ("folds = 5", "folds = 5\nfold = 5", "unknown field"),
         ] {
             let text = DEFAULT_TOML.replacen(from, to, 1);

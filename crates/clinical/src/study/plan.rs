@@ -1,4 +1,4 @@
-//! What the study plans for the data and the model: split, scaling, training, alarm, targets, gates.
+//! What the study plans for the data and the model: split, scaling, alarm, targets, gates.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,27 +20,6 @@ pub struct Split {
 pub struct Scaling {
     /// Significance level of the normality test: below it a feature is normalised to 0..1 rather than standardised.
     pub normality_alpha: f64,
-}
-
-/// Gradient boosting: the plan of every booster of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Boosting {
-    /// Cross-fitting folds; the model is the mean of the fold models.
-    pub folds: usize,
-    /// Upper bound; early stopping ends sooner.
-    pub rounds: usize,
-    pub early_stopping: usize,
-    pub depth: usize,
-    pub eta: f64,
-    /// Share of the patients drawn for each round.
-    pub subsample: f64,
-    /// Share of the columns that each split may choose from.
-    pub columns: f64,
-    /// Values per number that a split may choose between.
-    pub bins: usize,
-    pub min_child_weight: f64,
-    pub lambda: f64,
 }
 
 /// When a patient is reported as suspected orphan.

@@ -106,15 +106,17 @@ fn check(global: &Global, findings: &mut Findings) {
 }
 
 fn engines(findings: &mut Findings) {
-    match learn::xgboost_library() {
-        Ok(path) => findings.well("engines", format!("XGBoost at {}", path.display())),
-        // Serving needs none: a model is a table.
-        Err(error) => findings.add(
-            "engines",
-            State::Note,
-            format!("{error}; serving works, training does not"),
-            Some("run scripts/fetch-engines, or set HOOFBEAT_ENGINES to the folder that holds xgboost/lib/libxgboost.so"),
-        ),
+    for (engine, library) in [("XGBoost", learn::xgboost_library()), ("LightGBM", learn::lightgbm_library())] {
+        match library {
+            Ok(path) => findings.well("engines", format!("{engine} at {}", path.display())),
+            // Serving needs none: a model is a table.
+            Err(error) => findings.add(
+                "engines",
+                State::Note,
+                format!("{error}; serving works, training with it does not"),
+                Some("run scripts/fetch-engines, or set HOOFBEAT_ENGINES to the folder that holds the libraries"),
+            ),
+        }
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<Done> {
             Ok(Done::Well)
         }
         Command::LearnWorker => {
-            learn::boost::worker_main(stdin().lock(), stdout().lock())?;
+            learn::learner::worker_main(stdin().lock(), stdout().lock())?;
             Ok(Done::Well)
         }
     }

@@ -13,7 +13,8 @@ use crate::pipeline::train;
 pub(super) fn run(global: &Global, command: &Train) -> Result<Done> {
     let deployment = Deployment::open(global)?;
     let version = deployment.dataset_version(command.dataset_version)?;
-    let trained = train::train(&deployment, version, command.seed)?;
+    let learner = command.learner.of(&deployment.study);
+    let trained = train::train(&deployment, version, learner, command.seed)?;
     let value = json!({
         "model": trained.model, "gates_hold": trained.gates_hold, "validation": trained.report, "training": trained.record,
     });

@@ -53,7 +53,7 @@ fn first_run(deployment: &Deployment, rows: u64) -> Result<()> {
     }
     let version = deployment.dataset_version(None)?;
     say(&format!("training on dataset version {version}"));
-    let trained = train::train(deployment, version, SEED)?;
+    let trained = train::train(deployment, version, deployment.study.training.learner, SEED)?;
     say(&format!(
         "model {} on the validation set:\n{}",
         trained.model.version,

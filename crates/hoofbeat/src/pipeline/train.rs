@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 use clinical::Study;
 use lake::DatasetVersion;
 use learn::alarm::Rule;
-use learn::boost::{Parameters, Progress, Trainer};
 use learn::combine::{Classes, Group};
 use learn::crossfit::{self, Recipe, Training};
+use learn::learner::{Learner, Progress, Trainer};
 use learn::{Matrix, model};
 use prepare::{Cohort, Folds, Preprocessor, Set, SplitReport};
 use registry::{Model, NewModel, NewRun};
@@ -54,10 +54,10 @@ pub struct Record {
 }
 
 /// Trains, packages, registers and measures one candidate. A failed run is recorded as failed.
-pub fn train(deployment: &Deployment, version: u64, seed: u64) -> Result<Trained> {
+pub fn train(deployment: &Deployment, version: u64, learner: Learner, seed: u64) -> Result<Trained> {
     let study = deployment.study.as_ref();
     let run = Uuid::now_v7().to_string();
-    let parameters = json!({ "learner": "xgboost", "boosting": study.boosting, "alarm": study.alarm });
+    let parameters = json!({ "parameters": study.parameters(learner), "alarm": study.alarm });
     deployment.registry.start_run(&NewRun {
         id: &run,
         started_at: deployment::now(),
@@ -66,7 +66,7 @@ pub fn train(deployment: &Deployment, version: u64, seed: u64) -> Result<Trained
         seed,
         parameters: &parameters,
     })?;
-    match fit(deployment, version, seed, &run) {
+    match fit(deployment, version, learner, seed, &run) {
         Ok(trained) => {
             let figures = json!({ "gates_hold": trained.gates_hold, "training": trained.record });
             deployment.registry.finish_run(&run, deployment::now(), &figures)?;
@@ -79,7 +79,7 @@ pub fn train(deployment: &Deployment, version: u64, seed: u64) -> Result<Trained
     }
 }
 
-fn fit(deployment: &Deployment, version: u64, seed: u64, run: &str) -> Result<Trained> {
+fn fit(deployment: &Deployment, version: u64, learner: Learner, seed: u64, run: &str) -> Result<Trained> {
     let study = deployment.study.as_ref();
     let dataset = deployment.lake.version(version)?;
     let threads = deployment.config.threads();
@@ -90,7 +90,7 @@ fn fit(deployment: &Deployment, version: u64, seed: u64, run: &str) -> Result<Tr
     let preprocessor = Preprocessor::fit(study, &counted.cohort);
     let prepared = prepare(study, &counted.cohort, &preprocessor)?;
 
-    let recipe = recipe(study, seed);
+    let recipe = recipe(study, learner, seed);
     let program = std::env::current_exe()
         .context("the program cannot find its own file to start training processes")?;
     let trainer = Trainer::new(program, [WORKER], threads);
@@ -130,7 +130,7 @@ struct Prepared {
 }
 
 fn prepare(study: &Study, cohort: &Cohort, preprocessor: &Preprocessor) -> Result<Prepared> {
-    let folds = Folds::new(&study.split, study.boosting.folds);
+    let folds = Folds::new(&study.split, study.training.folds);
     let classes = classes(study, cohort);
     let group_of: Vec<usize> = cohort
         .strata()
@@ -197,23 +197,10 @@ fn classes(study: &Study, cohort: &Cohort) -> Classes {
     }
 }
 
-fn recipe(study: &Study, seed: u64) -> Recipe {
-    let plan = &study.boosting;
+fn recipe(study: &Study, learner: Learner, seed: u64) -> Recipe {
     Recipe {
-        parameters: Parameters {
-            rounds: plan.rounds,
-            early_stopping_rounds: Some(plan.early_stopping),
-            max_depth: plan.depth,
-            eta: plan.eta,
-            subsample: plan.subsample,
-            colsample_bynode: plan.columns,
-            max_bin: plan.bins,
-            min_child_weight: plan.min_child_weight,
-            lambda: plan.lambda,
-            seed,
-            // One thread a process, folds side by side: the same result whatever the machine.
-            threads: 1,
-        },
+        parameters: study.parameters(learner),
+        seed,
         alarm: Rule::Promise {
             recall: study.alarm.recall,
             confidence: study.alarm.confidence,
@@ -230,7 +217,7 @@ fn follow(
     trainer: &Trainer,
 ) -> Result<crossfit::Fitted> {
     let folds = training.folds.len();
-    let task = deployment.progress.task("training", Some((folds * recipe.parameters.rounds) as u64));
+    let task = deployment.progress.task("training", Some((folds * recipe.parameters.rounds()) as u64));
     let mut done = vec![0; folds];
     let mut progress = |progress: Progress| {
         if let Some(fold) = done.get_mut(progress.job) {
@@ -262,7 +249,7 @@ fn package(deployment: &Deployment, parts: &Parts<'_>) -> Result<Model> {
     let lineage = [
         ("run", parts.run.to_owned()),
         ("seed", parts.seed.to_string()),
-        ("learner", "xgboost 3.4.1".to_owned()),
+        ("learner", parts.fitted.members.first().map(|member| member.engine.clone()).unwrap_or_default()),
     ];
     let digest = model::write(
         &deployment.data_dir.join(&path),

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use clinical::study::Learner;
+
 use crate::{Error, Result};
 
 const XGBOOST: &str = "xgboost/lib/libxgboost.so";
+const LIGHTGBM: &str = "lightgbm/lib/lib_lightgbm.so";
 
 /// The places looked at, in order: the environment's `HOOFBEAT_ENGINES` alone when it is set; else
 /// `.engines` in the current folder, beside or one or two folders above the program, and the folder
@@ -25,23 +28,40 @@ fn candidates() -> Vec<PathBuf> {
     found
 }
 
-/// The folder of engines in use: the first place that holds the XGBoost library.
-///
-/// # Errors
-/// [`Error::EngineMissing`] with the places looked at and the way to mend it.
-pub fn engines_folder() -> Result<PathBuf> {
+/// The library's file: in the first place that holds it.
+fn locate(engine: &'static str, file: &'static str) -> Result<PathBuf> {
     let looked = candidates();
-    if let Some(folder) = looked.iter().find(|folder| folder.join(XGBOOST).is_file()) {
-        return Ok(folder.canonicalize().unwrap_or_else(|_| folder.clone()));
+    if let Some(path) = looked.iter().map(|folder| folder.join(file)).find(|path| path.is_file()) {
+        return Ok(path.canonicalize().unwrap_or(path));
     }
     let looked = looked.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ");
-    Err(Error::EngineMissing { engine: "XGBoost", file: XGBOOST, looked })
+    Err(Error::EngineMissing { engine, file, looked })
 }
 
 /// The XGBoost library's file.
 ///
 /// # Errors
-/// As [`engines_folder`].
+/// [`Error::EngineMissing`] with the places looked at and the way to mend it.
 pub fn xgboost_library() -> Result<PathBuf> {
-    Ok(engines_folder()?.join(XGBOOST))
+    locate("XGBoost", XGBOOST)
+}
+
+/// The LightGBM library's file.
+///
+/// # Errors
+/// As [`xgboost_library`].
+pub fn lightgbm_library() -> Result<PathBuf> {
+    locate("LightGBM", LIGHTGBM)
+}
+
+/// Whether a learner's library is there; the perceptron needs none.
+///
+/// # Errors
+/// As [`xgboost_library`].
+pub(crate) fn require_library(learner: Learner) -> Result<()> {
+    match learner {
+        Learner::Xgboost => xgboost_library().map(drop),
+        Learner::Lightgbm => lightgbm_library().map(drop),
+        Learner::Mlp => Ok(()),
+    }
 }

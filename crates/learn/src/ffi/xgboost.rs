@@ -1,13 +1,13 @@
 //! XGBoost's C interface (`xgboost/c_api.h`, version 3.4), loaded at run time.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::fmt::Display;
 use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
 
 use libloading::Library;
 
+use super::{functions, text};
 use crate::{Error, Matrix, Result};
 
 /// The version whose behaviour was verified; another major or minor version may lay out models
@@ -15,23 +15,6 @@ use crate::{Error, Matrix, Result};
 const VERSION: (c_int, c_int) = (3, 4);
 
 type Handle = *mut c_void;
-
-/// Declares the C functions once: the fields, their types and their loading. All of them but the
-/// error text and the version return 0 on success.
-macro_rules! functions {
-    ($($field:ident = $symbol:literal: $type:ty;)*) => {
-        struct Functions { $($field: $type,)* _library: Library }
-
-        impl Functions {
-            /// # Safety
-            /// `library` must be an XGBoost library, whose functions have the types of its header.
-            unsafe fn load(library: Library) -> Result<Self, libloading::Error> {
-                // SAFETY: the caller's promise; each pointer is used only while `_library` is open.
-                unsafe { Ok(Functions { $($field: *library.get::<$type>($symbol)?,)* _library: library }) }
-            }
-        }
-    };
-}
 
 functions! {
     last_error = b"XGBGetLastError\0": unsafe extern "C" fn() -> *const c_char;
@@ -47,12 +30,14 @@ functions! {
     train = b"XGBoosterTrainOneIter\0": unsafe extern "C" fn(Handle, Handle, c_int, *const c_char, *const c_char) -> c_int;
     predict = b"XGBoosterPredictFromDMatrix\0": unsafe extern "C" fn(Handle, Handle, *const c_char, *mut *const u64, *mut u64, *mut *const f32) -> c_int;
     slice = b"XGBoosterSlice\0": unsafe extern "C" fn(Handle, c_int, c_int, c_int, *mut Handle) -> c_int;
+    load = b"XGBoosterLoadModelFromBuffer\0": unsafe extern "C" fn(Handle, *const c_void, u64) -> c_int;
+    rounds = b"XGBoosterBoostedRounds\0": unsafe extern "C" fn(Handle, *mut c_int) -> c_int;
     save = b"XGBoosterSaveModelToBuffer\0": unsafe extern "C" fn(Handle, *const c_char, *mut u64, *mut *const c_char) -> c_int;
 }
 
 /// The open library.
 #[derive(Clone)]
-pub(crate) struct XgBoost(Arc<Functions>);
+pub(crate) struct XgBoost(Arc<Functions>, [c_int; 3]);
 
 impl std::fmt::Debug for XgBoost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -70,10 +55,11 @@ impl XgBoost {
         // SAFETY: the file is the one that the operator names as XGBoost's library; its initialisers
         // have no precondition. The functions' types are those of the 3.4 header.
         let functions = unsafe { Library::new(path).and_then(|library| Functions::load(library)) };
-        let library = XgBoost(Arc::new(functions.map_err(|error| unusable(error.to_string()))?));
+        let functions = Arc::new(functions.map_err(|error| unusable(error.to_string()))?);
         let (mut major, mut minor, mut patch) = (0, 0, 0);
         // SAFETY: three valid places to write to.
-        unsafe { (library.0.version)(&mut major, &mut minor, &mut patch) };
+        unsafe { (functions.version)(&mut major, &mut minor, &mut patch) };
+        let library = XgBoost(functions, [major, minor, patch]);
         if (major, minor) != VERSION {
             return Err(unusable(format!(
                 "it is version {major}.{minor}.{patch}, needed is {}.{}",
@@ -84,6 +70,11 @@ impl XgBoost {
         library
             .check("XGBSetGlobalConfig", unsafe { (library.0.configure)(c"{\"verbosity\":0}".as_ptr()) })?;
         Ok(library)
+    }
+
+    /// The library's version, `major.minor.patch`.
+    pub(crate) fn version(&self) -> String {
+        self.1.map(|part| part.to_string()).join(".")
     }
 
     fn check(&self, call: &'static str, code: c_int) -> Result<()> {
@@ -110,11 +101,6 @@ fn array_interface(data: &[f32], shape: &[usize]) -> Result<CString> {
     let typestr = if cfg!(target_endian = "little") { "<f4" } else { ">f4" };
     let address = data.as_ptr() as usize;
     text(format!("{{\"data\":[{address},true],\"shape\":[{shape}],\"typestr\":\"{typestr}\",\"version\":3}}"))
-}
-
-fn text(value: impl Display) -> Result<CString> {
-    CString::new(value.to_string())
-        .map_err(|_| Error::Invalid("a text for the booster holds a zero byte".into()))
 }
 
 /// A feature matrix in the library's form (`DMatrix`), which holds its own copy of the data.
@@ -166,25 +152,47 @@ impl Booster {
     /// An untrained booster; `cached` matrices get their predictions updated tree by tree.
     ///
     /// # Errors
-    /// When the library refuses a parameter.
-    pub(crate) fn new(
-        library: &XgBoost,
-        cached: &[&Features],
-        parameters: &[(String, String)],
-    ) -> Result<Self> {
+    /// When the library fails.
+    pub(crate) fn new(library: &XgBoost, cached: &[&Features]) -> Result<Self> {
         let handles: Vec<Handle> = cached.iter().map(|features| features.handle).collect();
         let mut handle = ptr::null_mut();
         // SAFETY: as many open matrix handles as said; the library keeps its own references.
         let code = unsafe { (library.0.create)(handles.as_ptr(), handles.len() as u64, &mut handle) };
         library.check("XGBoosterCreate", code)?;
-        let booster = Booster { library: library.clone(), handle };
-        for (name, value) in parameters {
-            let (name, value) = (text(name)?, text(value)?);
-            // SAFETY: an open handle and valid C strings.
-            let code = unsafe { (library.0.set)(booster.handle, name.as_ptr(), value.as_ptr()) };
-            library.check("XGBoosterSetParam", code)?;
-        }
-        Ok(booster)
+        Ok(Booster { library: library.clone(), handle })
+    }
+
+    /// Gives a parameter its value.
+    ///
+    /// # Errors
+    /// When the library refuses it.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let (name, value) = (text(name)?, text(value)?);
+        // SAFETY: an open handle and valid C strings.
+        let code = unsafe { (self.library.0.set)(self.handle, name.as_ptr(), value.as_ptr()) };
+        self.library.check("XGBoosterSetParam", code)
+    }
+
+    /// Becomes a saved model, in either of its forms.
+    ///
+    /// # Errors
+    /// When the library cannot read it.
+    pub(crate) fn load(&mut self, model: &[u8]) -> Result<()> {
+        // SAFETY: an open handle and as many bytes as said, which the library only reads.
+        let code = unsafe { (self.library.0.load)(self.handle, model.as_ptr().cast(), model.len() as u64) };
+        self.library.check("XGBoosterLoadModelFromBuffer", code)
+    }
+
+    /// Rounds done.
+    ///
+    /// # Errors
+    /// When the library fails.
+    pub(crate) fn rounds(&self) -> Result<usize> {
+        let mut rounds = 0;
+        // SAFETY: an open handle and a place to write to.
+        let code = unsafe { (self.library.0.rounds)(self.handle, &mut rounds) };
+        self.library.check("XGBoosterBoostedRounds", code)?;
+        usize::try_from(rounds).map_err(|_| Error::shape("rounds of the booster", "at least 0", rounds))
     }
 
     /// One round by the library's own objective on the labels and weights of `features`.
@@ -266,12 +274,12 @@ impl Booster {
         Ok(Booster { library: self.library.clone(), handle })
     }
 
-    /// The model file's bytes, `json` or `ubj`.
+    /// The model file's bytes, in the UBJSON form.
     ///
     /// # Errors
     /// When the library fails.
-    pub(crate) fn save(&self, format: &str) -> Result<Vec<u8>> {
-        let config = text(format!("{{\"format\":\"{format}\"}}"))?;
+    pub(crate) fn save(&self) -> Result<Vec<u8>> {
+        let config = c"{\"format\":\"ubj\"}";
         let (mut length, mut bytes) = (0u64, ptr::null());
         // SAFETY: an open handle, a valid C string and two places to write to.
         let code = unsafe { (self.library.0.save)(self.handle, config.as_ptr(), &mut length, &mut bytes) };

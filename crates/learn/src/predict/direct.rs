@@ -1,10 +1,10 @@
-//! Answering from the trees, for studies with too many possible patients for a table.
+//! Answering from the learners' models, for studies with too many possible patients for a table.
 
 use serde::{Deserialize, Serialize};
 
 use super::check_levels;
+use super::estimator::Estimator;
 use super::shapley::{Explanation, shapley};
-use super::tree::Forest;
 use crate::combine::Combination;
 use crate::crossfit::pool_margins;
 use crate::{Error, Result};
@@ -13,7 +13,7 @@ use crate::{Error, Result};
 const MOST_BACKGROUND: usize = 100;
 const MOST_FEATURES: usize = 12;
 
-/// The encoded columns as the trees see them, one number per level.
+/// The encoded columns as the models see them, one number per level.
 ///
 /// Every column depends on one clinical feature, so encoding a patient is one lookup per column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,11 +85,11 @@ impl Columns {
     }
 }
 
-/// The trees with everything that turns their margins into an answer.
+/// The models with everything that turns their margins into an answer.
 #[derive(Debug, Clone)]
 pub struct Direct {
     columns: Columns,
-    members: Vec<Forest>,
+    members: Vec<Estimator>,
     combination: Combination,
     /// Levels and share of each background patient; the shares sum to 1.
     background: Vec<(Vec<usize>, f64)>,
@@ -103,7 +103,7 @@ impl Direct {
     /// When the parts do not fit each other.
     pub fn new(
         columns: Columns,
-        members: Vec<Forest>,
+        members: Vec<Estimator>,
         combination: Combination,
         background: Vec<(Vec<usize>, f64)>,
     ) -> Result<Self> {
@@ -120,7 +120,7 @@ impl Direct {
         if members.is_empty()
             || members.iter().any(|m| m.columns() != columns.columns.len() || m.outputs() != groups)
         {
-            return Err(Error::Invalid("the model's boosters do not fit its columns and classes".into()));
+            return Err(Error::Invalid("the model's members do not fit its columns and classes".into()));
         }
         let total = background.iter().map(|(_, weight)| weight).sum::<f64>();
         let weighted =

@@ -1,16 +1,21 @@
 //! Answering from a finished model: from a table of every possible patient, or, where there are too
-//! many of them, from the trees themselves. Who asks cannot tell which.
+//! many of them, from the learners' own models. Who asks cannot tell which.
 
 mod direct;
+mod estimator;
 mod file;
+mod lightgbm;
+mod network;
 mod shapley;
 mod table;
-mod tree;
+mod ubjson;
+mod xgboost;
 
 pub use direct::{Columns, Direct, sample_background};
+pub use estimator::Estimator;
+pub(crate) use network::{Layer, Network};
 pub use shapley::Explanation;
 pub use table::Table;
-pub use tree::Forest;
 
 use crate::{Error, Result};
 

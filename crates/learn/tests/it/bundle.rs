@@ -5,6 +5,7 @@ use std::fs;
 
 use learn::Error;
 use learn::bundle::{self, Bundle, Manifest, files};
+use learn::learner::Learner;
 
 fn manifest() -> Manifest {
     Manifest {
@@ -21,7 +22,7 @@ fn manifest() -> Manifest {
 fn contents() -> BTreeMap<String, Vec<u8>> {
     BTreeMap::from([
         (files::STUDY.to_owned(), b"name = 'x'".to_vec()),
-        (files::model(0), vec![1, 2, 3]),
+        (files::model(0, Learner::Xgboost), vec![1, 2, 3]),
         (files::REPORT.to_owned(), b"{\"n\": 5}".to_vec()),
     ])
 }
@@ -32,7 +33,7 @@ fn a_bundle_comes_back_as_it_was_written() {
     let folder = place.path().join("m1");
     let digest = bundle::write(&folder, manifest(), &contents()).unwrap();
     let opened = Bundle::open_recorded(&folder, &digest).unwrap();
-    assert_eq!(opened.file(&files::model(0)).unwrap(), [1, 2, 3]);
+    assert_eq!(opened.file(&files::model(0, Learner::Xgboost)).unwrap(), [1, 2, 3]);
     assert_eq!(opened.json::<BTreeMap<String, u8>>(files::REPORT).unwrap()["n"], 5);
     assert_eq!((opened.manifest.dataset_version, opened.manifest.files.len()), (3, 3));
     assert!(opened.file(files::TABLE).unwrap_err().to_string().contains(files::TABLE));
@@ -42,7 +43,7 @@ fn a_bundle_comes_back_as_it_was_written() {
 
 #[test]
 fn a_changed_file_is_named() {
-    for name in [files::model(0), files::STUDY.to_owned()] {
+    for name in [files::model(0, Learner::Xgboost), files::STUDY.to_owned()] {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("m1");
         bundle::write(&folder, manifest(), &contents()).unwrap();

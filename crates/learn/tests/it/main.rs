@@ -1,11 +1,14 @@
-//! The crate against the real library: `scripts/fetch-engines` must have run.
+//! The crate against the real libraries: `scripts/fetch-engines` and `scripts/python-peers` must have run.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test is what they are for")]
 
 mod bundle;
 mod cells;
+mod cohort;
 mod fewshot;
 mod gan;
+mod learners;
 mod model;
+mod python;
 mod table;
 mod worker;

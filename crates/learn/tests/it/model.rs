@@ -3,13 +3,13 @@
 
 use std::sync::OnceLock;
 
+use learn::Matrix;
 use learn::alarm::Rule;
-use learn::boost::{Job, Parameters, Target};
 use learn::combine::{Classes, Group};
-use learn::crossfit::{Fitted, Recipe, Training, fit};
-use learn::predict::{Columns, Direct, Forest, Predictor, Table, sample_background};
+use learn::crossfit::{Fitted, Member, Recipe, Training, fit};
+use learn::learner::{Job, Learner, Parameters, Target, Xgboost};
+use learn::predict::{Columns, Direct, Estimator, Predictor, Table, sample_background};
 use learn::verify::verify;
-use learn::{Error, Matrix};
 
 use crate::worker::trainer;
 
@@ -64,17 +64,12 @@ fn training() -> Training {
     Training { score: x.clone(), x, folds, classes: Classes { severities: 3, healthy: Some(0), groups } }
 }
 
+fn settings() -> Xgboost {
+    Xgboost { rounds: 300, depth: 3, eta: 0.1, columns: 0.6, ..Xgboost::default() }
+}
+
 fn recipe() -> Recipe {
-    Recipe {
-        parameters: Parameters {
-            rounds: 300,
-            max_depth: 3,
-            eta: 0.1,
-            colsample_bynode: 0.6,
-            ..Parameters::default()
-        },
-        alarm: Rule::Conformal { recall: 0.8 },
-    }
+    Recipe { parameters: Parameters::Xgboost(settings()), seed: 0, alarm: Rule::Conformal { recall: 0.8 } }
 }
 
 fn fitted() -> &'static Fitted {
@@ -142,20 +137,16 @@ fn the_alarm_keeps_its_recall_on_the_population_and_its_price_is_known() {
 #[test]
 fn unseen_answers_come_from_a_member_that_did_not_see_the_fold() {
     // Cases added to a fold change what the others' members answer, never what answers that fold.
-    let mut training = training();
-    let member = |training: &Training| fit(training, &recipe(), &trainer(2), &mut |_| {}).unwrap();
-    training.folds[2].row_mut(7)[1] += 40.0;
-    let changed = member(&training);
-    // Early stopping looks at the fold, so the rounds may differ; the trees up to there may not.
-    let rounds = fitted().members[2].rounds.min(changed.members[2].rounds);
-    let trees = |fitted: &Fitted, member: usize| -> Vec<serde_json::Value> {
-        let model: serde_json::Value = serde_json::from_slice(&fitted.members[member].json).unwrap();
-        let trees =
-            model.pointer("/learner/gradient_booster/model/trees").unwrap().as_array().unwrap().clone();
-        trees.into_iter().take(rounds * 4).collect()
-    };
-    assert_eq!(trees(fitted(), 2), trees(&changed, 2));
-    assert_ne!(trees(fitted(), 1), trees(&changed, 1));
+    // Few rounds: the loss still falls, so early stopping, which looks at the fold, keeps them all.
+    let few = Recipe { parameters: Parameters::Xgboost(Xgboost { rounds: 15, ..settings() }), ..recipe() };
+    let members = |training: &Training| fit(training, &few, &trainer(2), &mut |_| {}).unwrap().members;
+    let before = members(&training());
+    let mut changed = training();
+    changed.folds[2].row_mut(7)[1] += 40.0;
+    let after = members(&changed);
+    assert_eq!((before[2].rounds, &before[2].model), (15, &after[2].model));
+    assert_ne!(before[2].held_out_loss, after[2].held_out_loss);
+    assert_ne!(before[1].model, after[1].model);
 }
 
 #[test]
@@ -170,19 +161,16 @@ fn the_rust_reader_scores_as_the_library_does() {
     let training = training();
     let target =
         Target::Counts { train: training.folds[0].clone(), held_out: Some(training.folds[1].clone()) };
-    let job = Job { x: training.x.clone(), target, score: None, parameters: recipe().parameters };
+    let job = Job::new(training.x.clone(), target, recipe().parameters);
     let fit = trainer(1).fit(&job, &mut |_| {}).unwrap();
-    let forest = Forest::from_json("model", &fit.json).unwrap();
-    let margins = forest.score(&training.x).unwrap();
-    let difference =
-        margins.as_slice().iter().zip(fit.margins.as_slice()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(difference < 1e-6, "{difference}");
+    let estimator = Estimator::read(Learner::Xgboost, "model", &fit.model).unwrap();
+    assert_eq!(estimator.score(&training.x).unwrap(), fit.margins);
 }
 
 fn direct(background: Vec<(usize, f64)>) -> Direct {
     let columns = Columns::of(&DIMS, encode).unwrap();
-    let members =
-        fitted().members.iter().map(|member| Forest::from_json("member", &member.json).unwrap()).collect();
+    let read = |member: &Member| Estimator::read(fitted().learner, "member", &member.model).unwrap();
+    let members = fitted().members.iter().map(read).collect();
     let background = background.into_iter().map(|(cell, weight)| (levels(cell).to_vec(), weight)).collect();
     Direct::new(columns, members, fitted().combination.clone(), background).unwrap()
 }
@@ -247,32 +235,4 @@ fn without_orphan_cases_there_is_no_alarm() {
     let alarm = &fitted.combination.alarm;
     assert_eq!((alarm.positives, alarm.index, alarm.threshold), (0, 0, None));
     assert!(fitted.answers.iter_rows().all(|row| row[3] < 0.01 && row[..3].iter().sum::<f64>() > 1.0 - 1e-9));
-}
-
-#[test]
-fn what_the_reader_does_not_know_is_an_error_with_its_reason() {
-    let json = String::from_utf8(fitted().members[0].json.clone()).unwrap();
-    let refused = |json: &str| match Forest::from_json("member-0.json", json.as_bytes()) {
-        Err(Error::Malformed { file, why }) => {
-            assert_eq!(file, "member-0.json");
-            why
-        }
-        _ => panic!("accepted, or refused otherwise"),
-    };
-    let changed = |from: &str, to: &str| {
-        assert!(json.contains(from), "{from}");
-        refused(&json.replacen(from, to, 1))
-    };
-    assert!(changed("multi:softprob", "rank:ndcg").contains("rank:ndcg"));
-    assert!(changed("\"gbtree\"", "\"dart\"").contains("dart"));
-    assert!(changed("\"version\":[3", "\"version\":[1").contains("XGBoost 3"));
-    assert!(changed("\"split_type\":[0", "\"split_type\":[1").contains("categorical"));
-    assert!(changed("\"left_children\":[1", "\"left_children\":[0").contains("behind its parent"));
-    assert!(changed("\"num_trees\":\"", "\"num_trees\":\"1").contains("contradicts"));
-    assert!(
-        changed("\"num_feature\":\"6\",\"num_target\"", "\"num_feature\":\"0\",\"num_target\"")
-            .contains("out of bounds")
-    );
-    assert!(refused(&json[..json.len() / 2]).contains("EOF"));
-    assert!(refused("{}").contains("missing"));
 }

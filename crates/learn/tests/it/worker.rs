@@ -1,9 +1,10 @@
 //! Training in a process of its own. The test program is its own training process: the test
 //! `process` below, started with another standard output, is what the product's hidden command is.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use learn::boost::{Job, Parameters, Target, Trainer, worker_main};
+use learn::learner::{Job, Parameters, Progress, Target, Trainer, Xgboost, worker_main};
 use learn::{Error, Matrix};
 
 const MARK: &str = "HOOFBEAT_TEST_TRAINING_PROCESS";
@@ -45,11 +46,11 @@ fn job() -> Job {
     let x = Matrix::from_vec(4, 1, vec![0.0, 1.0, 2.0, 3.0]).unwrap();
     let train = Matrix::from_vec(4, 2, vec![90.0, 10.0, 70.0, 30.0, 30.0, 70.0, 10.0, 90.0]).unwrap();
     let held_out = Some(Matrix::from_vec(4, 2, vec![9.0, 1.0, 7.0, 3.0, 3.0, 7.0, 1.0, 9.0]).unwrap());
-    let parameters = Parameters { rounds: 200, eta: 0.3, colsample_bynode: 1.0, ..Parameters::default() };
-    Job { x, target: Target::Counts { train, held_out }, score: None, parameters }
+    let settings = Xgboost { rounds: 200, eta: 0.3, columns: 1.0, ..Xgboost::default() };
+    Job::new(x, Target::Counts { train, held_out }, Parameters::Xgboost(settings))
 }
 
-fn silent(_: learn::boost::Progress) {}
+fn silent(_: Progress) {}
 
 #[test]
 fn learns_shares_stops_early_and_reports() {
@@ -64,14 +65,18 @@ fn learns_shares_stops_early_and_reports() {
         "it stops early and keeps the best round"
     );
     assert_eq!(fit.held_out_loss.len(), fit.rounds + 30);
-    assert_eq!(steps.len(), fit.held_out_loss.len() + 1);
-    assert!(steps.last().unwrap().done && steps[0].held_out_loss.unwrap() > steps[20].held_out_loss.unwrap());
+    let rounds: Vec<usize> = steps.iter().map(|step| step.round).collect();
+    let expected: Vec<usize> = (0..=fit.held_out_loss.len()).chain([fit.rounds]).collect();
+    assert_eq!(rounds, expected, "from before its process starts to the rounds that it kept");
+    let last = steps.last().unwrap();
+    assert!(last.done && last.held_out_loss == Some(fit.held_out_loss[fit.rounds - 1]));
+    assert!(steps[1].held_out_loss > steps[20].held_out_loss);
 }
 
 #[test]
 fn same_seed_same_bytes_other_seed_other_bytes() {
     let trainer = trainer(2);
-    let seeded = |seed| Job { parameters: Parameters { seed, ..job().parameters }, ..job() };
+    let seeded = |seed| Job { seed, ..job() };
     let fits = trainer.fit_all(&[seeded(1), seeded(1), seeded(2)], &mut silent).unwrap();
     assert_eq!(fits[0], fits[1]);
     assert_ne!(fits[0].model, fits[2].model);
@@ -105,11 +110,28 @@ fn one_failure_ends_the_others() {
 }
 
 #[test]
+fn a_job_that_is_called_off_leaves_its_place_empty() {
+    let mut steps = Vec::new();
+    let fits = trainer(2).fit_until(&[job(), job(), job()], &mut |step| {
+        steps.push((step.job, step.round));
+        let stop = step.job == 0 && step.round == 5 || step.job == 1 && step.round == 0;
+        if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let fits: Vec<bool> = fits.unwrap().iter().map(Option::is_some).collect();
+    assert_eq!(fits, [false, false, true]);
+    let of = |job| steps.iter().filter(|step| step.0 == job).map(|step| step.1).max();
+    assert_eq!((of(0), of(1)), (Some(5), Some(0)), "no step follows the one that called it off");
+}
+
+#[test]
 fn the_librarys_own_reason_is_passed_on() {
     let mut job = job();
-    job.x = Matrix::from_vec(4, 1, vec![f32::INFINITY; 4]).unwrap();
+    job.target = Target::Labels { labels: vec![0, 1, 0, 1], weights: vec![f32::MAX; 4], classes: 2 };
+    job.parameters =
+        Parameters::Xgboost(Xgboost { early_stopping: None, subsample: 1.0, ..Xgboost::default() });
+    job.class_weights = Some(vec![1e10, 1.0]);
     let error = trainer(1).fit(&job, &mut silent).unwrap_err().to_string();
-    assert!(error.contains("XGDMatrixCreateFromDense") && error.contains("inf"), "{error}");
+    assert!(error.contains("XGDMatrixSetInfoFromInterface"), "{error}");
 }
 
 #[test]
@@ -119,15 +141,17 @@ fn malformed_jobs_are_refused_before_a_process_starts() {
         change(&mut job);
         job.check().unwrap_err().to_string()
     };
-    assert!(refused(|job| job.parameters.eta = 0.0).contains("eta"));
-    assert!(refused(|job| job.parameters.eta = f64::NAN).contains("eta"));
     assert!(refused(|job| job.x = Matrix::zeros(3, 1)).contains("4 x 2"));
+    assert!(refused(|job| job.x = Matrix::from_vec(4, 1, vec![f32::NAN; 4]).unwrap()).contains("finite"));
     assert!(
         refused(|job| job.target = Target::Counts { train: Matrix::zeros(4, 2), held_out: None })
             .contains("zero")
     );
+    assert!(refused(|job| job.class_weights = Some(vec![1.0])).contains("class weights"));
+    assert!(refused(|job| job.class_weights = Some(vec![1.0, 0.0])).contains("class weight"));
+    assert!(refused(|job| job.start = Some(b"x".to_vec())).contains("to continue from"));
+    assert!(refused(|job| job.threads = 0).contains("threads"));
     let halves = Matrix::from_vec(4, 2, vec![0.5; 8]).unwrap();
-    let message = job();
-    let job = Job { target: Target::Counts { train: halves, held_out: None }, ..message };
+    let job = Job { target: Target::Counts { train: halves, held_out: None }, ..job() };
     assert!(job.check().unwrap_err().to_string().contains("whole counts"));
 }

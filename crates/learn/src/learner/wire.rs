@@ -6,10 +6,11 @@
 
 use std::io::{ErrorKind, Read, Write};
 
+use clinical::study::Parameters;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::job::{Fit, Job, Parameters, Target};
+use super::job::{Fit, Job, Target};
 use crate::{Error, Matrix, Result};
 
 const MAGIC: [u8; 2] = *b"HB";
@@ -48,11 +49,16 @@ struct JobHeader {
     classes: usize,
     held_out: bool,
     counts: bool,
+    class_weights: bool,
+    start: bool,
     parameters: Parameters,
+    seed: u64,
+    threads: usize,
 }
 
 #[derive(Serialize, Deserialize)]
 struct FitHeader {
+    engine: String,
     rounds: usize,
     margins: [usize; 2],
 }
@@ -162,6 +168,8 @@ impl Message {
                 (false, false)
             }
         };
+        arrays.extend(job.class_weights.as_ref().map(|weights| f64_bytes(weights)));
+        arrays.extend(job.start.clone());
         let shape = |matrix: &Matrix<f32>| [matrix.rows(), matrix.columns()];
         let header = JobHeader {
             x: shape(&job.x),
@@ -169,7 +177,11 @@ impl Message {
             classes: job.classes(),
             held_out,
             counts,
+            class_weights: job.class_weights.is_some(),
+            start: job.start.is_some(),
             parameters: job.parameters.clone(),
+            seed: job.seed,
+            threads: job.threads,
         };
         Message::new(Kind::Job, &header, arrays)
     }
@@ -196,24 +208,28 @@ impl Message {
                 next()?.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
             Target::Labels { labels, weights: f32_numbers(&next()?), classes: header.classes }
         };
-        Ok(Job { x, target, score, parameters: header.parameters })
+        let class_weights =
+            header.class_weights.then(&mut next).transpose()?.map(|bytes| f64_numbers(&bytes));
+        let start = header.start.then(&mut next).transpose()?;
+        let JobHeader { parameters, seed, threads, .. } = header;
+        Ok(Job { x, target, score, parameters, class_weights, start, seed, threads })
     }
 
     pub(super) fn fit(fit: Fit) -> Result<Self> {
-        let header = FitHeader { rounds: fit.rounds, margins: [fit.margins.rows(), fit.margins.columns()] };
-        let arrays =
-            vec![fit.model, fit.json, f32_bytes(fit.margins.as_slice()), f64_bytes(&fit.held_out_loss)];
+        let margins = [fit.margins.rows(), fit.margins.columns()];
+        let header = FitHeader { engine: fit.engine, rounds: fit.rounds, margins };
+        let arrays = vec![fit.model, f32_bytes(fit.margins.as_slice()), f64_bytes(&fit.held_out_loss)];
         Message::new(Kind::Fit, &header, arrays)
     }
 
     pub(super) fn into_fit(self) -> Result<Fit> {
         let header: FitHeader = self.header()?;
-        let [model, json, margins, losses]: [Vec<u8>; 4] =
+        let [model, margins, losses]: [Vec<u8>; 3] =
             self.arrays.try_into().map_err(|_| Error::Protocol("an array is missing".into()))?;
         let [rows, columns] = header.margins;
         Ok(Fit {
             model,
-            json,
+            engine: header.engine,
             rounds: header.rounds,
             margins: Matrix::from_vec(rows, columns, f32_numbers(&margins))?,
             held_out_loss: f64_numbers(&losses),

@@ -2,9 +2,12 @@
 
 use std::io::{Read, Write};
 
-use super::fit::fit;
+use clinical::study::Parameters;
+
+use super::job::{Fit, Job};
 use super::wire::{self, Kind, Message, Round};
-use crate::ffi::{XgBoost, xgboost_library};
+use super::{lightgbm, mlp, xgboost};
+use crate::ffi::{LightGbm, XgBoost, lightgbm_library, xgboost_library};
 use crate::{Error, Result};
 
 /// Reads one job, trains it and writes the model: what the program's `learn-worker` command runs.
@@ -27,11 +30,24 @@ fn work(input: &mut impl Read, output: &mut impl Write) -> Result<()> {
         return Err(Error::Protocol("it is no job".into()));
     }
     let job = message.into_job()?;
-    let library = XgBoost::open(&xgboost_library()?)?;
+    job.check()?;
     let mut send = |message: &Message| {
         wire::write(output, message)
             .map_err(|error| Error::Protocol(format!("the answer cannot be sent: {error}")))
     };
-    let fitted = fit(&library, &job, |done, loss| send(&Message::progress(Round { done, loss })?))?;
+    let fitted = fit(&job, |done, loss| send(&Message::progress(Round { done, loss })?))?;
     send(&Message::fit(fitted)?)
+}
+
+/// Fits a checked job with its learner; `progress` gets the rounds done and the latest held-out loss.
+fn fit(job: &Job, progress: impl FnMut(usize, Option<f64>) -> Result<()>) -> Result<Fit> {
+    match &job.parameters {
+        Parameters::Xgboost(settings) => {
+            xgboost::fit(&XgBoost::open(&xgboost_library()?)?, settings, job, progress)
+        }
+        Parameters::Lightgbm(settings) => {
+            lightgbm::fit(&LightGbm::open(&lightgbm_library()?)?, settings, job, progress)
+        }
+        Parameters::Mlp(settings) => mlp::fit(settings, job, progress),
+    }
 }
