@@ -2,9 +2,10 @@
 //! test set, feedback, reviews, and a hash-chained audit of every decision.
 //!
 //! One SQLite file (`registry.db`) in the data directory, shared by several processes: any number of readers and one
-//! writer at a time. Every call blocks and is durable when it returns (`synchronous = FULL`). The outcome of a write that
-//! ended in an error or a killed process is unknown to its caller, so every write may be repeated: with the same
-//! key, or the same content, it answers what the first one answered and changes nothing.
+//! writer at a time, each in its turn (`registry.lock`). Every call blocks and is durable when it returns
+//! (`synchronous = FULL`). The outcome of a write that ended in an error or a killed process is unknown to its caller,
+//! so every write may be repeated: with the same key, or the same content, it answers what the first one answered and
+//! changes nothing.
 //!
 //! Nothing here reads a clock or draws an identifier of a case: time, actor and keys are passed in. No signature
 //! shows SQL, so that another database can stand behind the same calls.
@@ -22,6 +23,7 @@ mod runs;
 mod schema;
 mod store;
 mod trials;
+mod turn;
 
 pub use act::Act;
 pub use audit::{AuditEntry, AuditHead, ChainState};

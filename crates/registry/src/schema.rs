@@ -14,9 +14,6 @@ pub(crate) const KNOWN: i64 = STEPS.len() as i64;
 ///
 /// Two processes may open a new file at once: the version is read inside the write lock, so a step runs once.
 pub(crate) fn migrate(db: &mut Connection) -> Result<()> {
-    if version(db)? == KNOWN {
-        return Ok(());
-    }
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = version(&tx)?;
     let Some(missing) = usize::try_from(found).ok().and_then(|n| STEPS.get(n..)) else {
@@ -28,6 +25,10 @@ pub(crate) fn migrate(db: &mut Connection) -> Result<()> {
     tx.pragma_update(None, "user_version", KNOWN)?;
     tx.commit()?;
     Ok(())
+}
+
+pub(crate) fn is_current(db: &Connection) -> Result<bool> {
+    Ok(version(db)? == KNOWN)
 }
 
 pub(crate) fn version(db: &Connection) -> Result<i64> {

@@ -9,22 +9,25 @@ use std::{
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::{
-    error::{Error, Result},
-    schema,
-};
+use crate::{error::Result, schema, turn::Turnstile};
 
 /// Idle read connections kept; more than this many at once are opened and closed again.
 const IDLE_READERS: usize = 4;
 
-/// How long a call waits for another process's write lock before it answers [`crate::Error::Busy`].
+/// How long a call waits for its turn, and then for the write lock, before it answers [`crate::Error::Busy`].
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The one connection that writes, and its way to the write lock.
+struct Writer {
+    db: Connection,
+    turnstile: Turnstile,
+}
 
 /// Handle on one registry. Share it by reference or `Arc` between threads; open one per process.
 pub struct Registry {
     data_dir: PathBuf,
     file: PathBuf,
-    writer: Mutex<Connection>,
+    writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
 }
 
@@ -36,15 +39,20 @@ impl Registry {
     pub fn open(data_dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(data_dir)?;
         let file = data_dir.join("registry.db");
-        let mut writer = connect(&file)?;
-        write_ahead(&writer)?;
+        let mut turnstile = Turnstile::open(&data_dir.join("registry.lock"))?;
+        let mut db = connect(&file)?;
         // FULL in WAL mode syncs the log at every commit: what was acknowledged survives a power cut.
-        writer.pragma_update(None, "synchronous", "FULL")?;
-        schema::migrate(&mut writer)?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        if !(is_wal(&db)? && schema::is_current(&db)?) {
+            // One after the other: SQLite answers "busy" at once to two that change the mode together.
+            let _turn = turnstile.pass(PATIENCE)?;
+            db.pragma_update(None, "journal_mode", "WAL")?;
+            schema::migrate(&mut db)?;
+        }
         Ok(Self {
             data_dir: data_dir.to_owned(),
             file,
-            writer: Mutex::new(writer),
+            writer: Mutex::new(Writer { db, turnstile }),
             readers: Mutex::default(),
         })
     }
@@ -57,9 +65,12 @@ impl Registry {
 
     /// Runs `work` in one write transaction: all of it is stored, or nothing.
     pub(crate) fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let mut db = lock(&self.writer);
+        let mut writer = lock(&self.writer);
+        let Writer { db, turnstile } = &mut *writer;
+        let turn = turnstile.pass(PATIENCE)?;
         // Immediate: the lock is taken before the first read, so what was read still holds at commit.
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        drop(turn);
         let out = work(&tx)?;
         tx.commit()?;
         Ok(out)
@@ -101,18 +112,8 @@ fn connect(file: &Path) -> Result<Connection> {
     Ok(db)
 }
 
-/// Turns the write-ahead log on. SQLite does not wait for its lock here as it does elsewhere: processes
-/// that make the file at once would see each other as an error.
-fn write_ahead(db: &Connection) -> Result<()> {
-    const PAUSE: Duration = Duration::from_millis(20);
-    let mut left = PATIENCE.as_millis() / PAUSE.as_millis();
-    loop {
-        match db.pragma_update(None, "journal_mode", "WAL").map_err(Error::from) {
-            Err(Error::Busy) if left > 0 => left -= 1,
-            done => return done,
-        }
-        std::thread::sleep(PAUSE);
-    }
+fn is_wal(db: &Connection) -> Result<bool> {
+    Ok(db.pragma_query_value(None, "journal_mode", |r| Ok(r.get_ref(0)?.as_str()? == "wal"))?)
 }
 
 /// A poisoned lock is taken over: an unfinished transaction was rolled back when the panicking thread unwound.

@@ -1,11 +1,14 @@
 //! Several processes on one file, killed at any moment: what was acknowledged is there, and all else is whole.
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead, BufReader, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -50,18 +53,49 @@ fn child_writes_until_killed() {
     }
 }
 
+/// A hang, however loaded the machine is.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 struct Writer {
     child: Child,
     acknowledged: mpsc::Receiver<String>,
+    /// What it says on standard error.
+    said: PathBuf,
+}
+
+impl Writer {
+    /// Its next write; a writer that ends by itself fails the test with what it said.
+    fn next(&mut self) -> String {
+        self.acknowledged.recv_timeout(PATIENCE).unwrap_or_else(|gone| {
+            // Killed, it has its status at once; otherwise it ended already.
+            let _ = self.child.kill();
+            let status = self.child.wait().unwrap();
+            panic!("no write came ({gone}); the writer ended with {status}:\n{}", self.said())
+        })
+    }
+
+    /// Kills it; it must have run until then. Its last writes.
+    fn kill(mut self) -> Vec<String> {
+        let ended = self.child.try_wait().unwrap();
+        assert!(ended.is_none(), "the writer ended by itself with {ended:?}:\n{}", self.said());
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.acknowledged.iter().collect()
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.said).unwrap()
+    }
 }
 
 fn spawn(dir: &Path, name: &str) -> Writer {
+    let said = dir.join(format!("{name}.stderr"));
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["--exact", "crash::child_writes_until_killed", "--nocapture", "--test-threads=1"])
         .env(DIR, dir)
         .env(NAME, name)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(fs::File::create(&said).unwrap())
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -73,7 +107,7 @@ fn spawn(dir: &Path, name: &str) -> Writer {
             }
         }
     });
-    Writer { child, acknowledged }
+    Writer { child, acknowledged, said }
 }
 
 #[test]
@@ -88,16 +122,12 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
     for round in 0..20_u64 {
         let mut writers: Vec<_> = (0..2).map(|w| spawn(dir.path(), &format!("w{w}-{round}"))).collect();
         // Only once both write does the kill fall between, or into, two processes' writes.
-        for w in &writers {
-            acknowledged.push(w.acknowledged.recv_timeout(Duration::from_secs(60)).unwrap());
+        for w in &mut writers {
+            acknowledged.push(w.next());
         }
         thread::sleep(Duration::from_millis(round * 7 % 40));
-        for w in &mut writers {
-            w.child.kill().unwrap();
-            w.child.wait().unwrap();
-        }
         for w in writers {
-            acknowledged.extend(w.acknowledged.iter());
+            acknowledged.extend(w.kill());
         }
         assert_eq!(registry.check(None).unwrap(), [], "round {round}");
         registry
@@ -140,4 +170,34 @@ fn processes_that_open_a_new_registry_at_once_make_it_once() {
         });
         assert_eq!(open(dir.path()).check(None).unwrap(), []);
     }
+}
+
+/// Each of the others' writes waits for one of its writes at most. Without turns one of them would wait until it is "busy".
+#[test]
+fn a_writer_that_never_rests_starves_nobody() {
+    let dir = tempdir().unwrap();
+    let (restless, patient) = (open(dir.path()), open(dir.path()));
+    let model = validated(&patient, "r0");
+    let (written, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    thread::scope(|s| {
+        s.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let key = format!("restless-{}", written.load(Ordering::Relaxed));
+                restless.promote(model, Replaces::Any, &crate::act(&key)).unwrap();
+                written.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let results: Vec<_> = (0..30)
+            .map(|i| {
+                // It writes, so it has the lock most of the time.
+                let before = written.load(Ordering::Relaxed);
+                while written.load(Ordering::Relaxed) == before {
+                    thread::yield_now();
+                }
+                patient.promote(model, Replaces::Any, &crate::act(&format!("patient-{i}")))
+            })
+            .collect();
+        stop.store(true, Ordering::Relaxed);
+        results.into_iter().for_each(|result| assert!(result.is_ok(), "{result:?}"));
+    });
 }
