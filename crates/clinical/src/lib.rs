@@ -10,6 +10,7 @@ pub mod check;
 pub mod domain;
 pub mod encoding;
 pub mod issue;
+pub mod orphanet;
 pub mod prediction;
 pub mod study;
 pub mod text;
