@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use learner::{Learner, Lightgbm, Mlp, Parameters, Training, Xgboost};
-pub use plan::{Alarm, Gate, GateMetric, Predictor, Scaling, Split, Targets};
+pub use plan::{Alarm, FewShot, Gate, GateMetric, Predictor, Scaling, Split, Targets};
 
 use crate::{Domain, Language, Text};
 
@@ -71,6 +71,7 @@ pub struct Study {
     pub xgboost: Xgboost,
     pub lightgbm: Lightgbm,
     pub mlp: Mlp,
+    pub few_shot: FewShot,
     pub alarm: Alarm,
     pub predictor: Predictor,
     pub targets: Targets,

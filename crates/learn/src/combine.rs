@@ -1,15 +1,18 @@
 //! Two halves, one answer: a distribution over severities and the suspicion of an orphan disease.
 //!
+//! Each half is an expert that gives every group a probability; the pool of both is what is answered from.
 //! One softmax over *groups* (a severity with a rarity) holds both halves without contradiction: its
 //! marginals are the severity s(x) and the gate g(x) = P(orphan | x), its conditionals are the
-//! severity given either rarity. The gate is calibrated by itself, h = Platt(g), and the answer is
+//! severity given either rarity. The gate hears the prototypes too and is calibrated by itself, and the answer is
 //! (1 - h) s(x | common) + h s(x | orphan), so that more evidence of an orphan disease never lowers
 //! the alarm and always moves the severity towards what orphan diseases do.
 
 use serde::{Deserialize, Serialize};
 
 use crate::alarm::Alarm;
-use crate::calibrate::{Platt, Temperature};
+use crate::calibrate::Temperature;
+use crate::gate::Gate;
+use crate::pool::Pool;
 use crate::{Error, Result};
 
 /// A severity with a rarity: one class of the model.
@@ -18,6 +21,16 @@ pub struct Group {
     /// Position among the study's severities.
     pub severity: usize,
     pub orphan: bool,
+}
+
+/// One disease of a cohort, or the absence of one: what the few-shot half tells apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disease {
+    /// Position of its group among [`Classes::groups`].
+    pub group: usize,
+    pub orphan: bool,
+    /// `ICD-10:I10`, `ORPHA:586`; none where the records do not say.
+    pub code: Option<String>,
 }
 
 /// The classes of a study.
@@ -64,30 +77,47 @@ impl Classes {
     }
 }
 
-/// The answer's rule: margins of the groups in, displayed probabilities out.
+/// The answer's rule: opinions in, displayed probabilities out. The opinions on one patient are the boosters'
+/// margins of the groups, the profiles' margins of the groups, and the prototypes' rarity margin; see [`opinions`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Combination {
     pub classes: Classes,
+    pub pool: Pool,
     pub temperature: Temperature,
-    pub gate: Platt,
+    pub gate: Gate,
     pub alarm: Alarm,
 }
 
 impl Combination {
-    /// The calibrated orphan probability, h, of one patient's group margins.
-    pub fn orphan(&self, margins: &[f64]) -> f64 {
-        let mut p = vec![0.0; margins.len()];
-        self.temperature.apply(margins, &mut p);
-        self.calibrated_gate(&p)
+    /// The calibrated orphan probability, h, of one patient.
+    pub fn orphan(&self, opinions: &[f64]) -> f64 {
+        let (g, r) = self.rarity(opinions);
+        self.calibrated(g, r)
     }
 
-    fn calibrated_gate(&self, p: &[f64]) -> f64 {
-        if self.classes.groups.iter().all(|group| !group.orphan) {
-            return 0.0;
+    /// The two scores of the gate: the pooled orphan probability and the prototypes' margin.
+    pub fn rarity(&self, opinions: &[f64]) -> (f64, f64) {
+        (self.orphan_share(&self.distribution(opinions)), rarity_margin(opinions))
+    }
+
+    /// The calibrated distribution over the groups.
+    fn distribution(&self, opinions: &[f64]) -> Vec<f64> {
+        let mut pooled = vec![0.0; self.classes.groups.len()];
+        self.pool.apply(opinions, &mut pooled);
+        let mut p = vec![0.0; pooled.len()];
+        self.temperature.apply(&pooled, &mut p);
+        p
+    }
+
+    fn orphan_share(&self, p: &[f64]) -> f64 {
+        p.iter().zip(&self.classes.groups).filter(|(_, group)| group.orphan).map(|(p, _)| p).sum()
+    }
+
+    fn calibrated(&self, g: f64, r: f64) -> f64 {
+        match self.classes.groups.iter().any(|group| group.orphan) {
+            true => self.gate.apply(g, r).clamp(0.0, 1.0),
+            false => 0.0,
         }
-        let gate =
-            p.iter().zip(&self.classes.groups).filter(|(_, group)| group.orphan).map(|(p, _)| p).sum::<f64>();
-        self.gate.apply(gate).clamp(0.0, 1.0)
     }
 
     /// Whether an orphan probability raises the alarm.
@@ -97,9 +127,10 @@ impl Combination {
 
     /// The displayed probabilities: K severities, which sum to 1, then the orphan probability. An
     /// alarmed patient is not called healthy: the severities are renormalised without that class.
-    /// `margins` are the groups' margins, in order; `answer` has room for K + 1 numbers.
-    pub fn answer(&self, margins: &[f64], answer: &mut [f64]) {
-        let orphan = self.mix(margins, answer);
+    /// `raised`: a disease that was first seen after training alarms the patient by itself; then the orphan
+    /// probability is shown as at least the threshold. `answer` has room for K + 1 numbers.
+    pub fn answer(&self, opinions: &[f64], raised: bool, answer: &mut [f64]) {
+        let orphan = self.mix(opinions, raised, answer);
         if let Some(healthy) = self.classes.healthy.filter(|_| self.alarmed(orphan)) {
             let k = self.classes.severities;
             if let Some(p) = answer.get_mut(healthy) {
@@ -110,14 +141,16 @@ impl Combination {
     }
 
     /// The same without the alarm's effect on the severities.
-    pub fn answer_without_alarm(&self, margins: &[f64], answer: &mut [f64]) {
-        self.mix(margins, answer);
+    pub fn answer_without_alarm(&self, opinions: &[f64], raised: bool, answer: &mut [f64]) {
+        self.mix(opinions, raised, answer);
     }
 
-    fn mix(&self, margins: &[f64], answer: &mut [f64]) -> f64 {
-        let mut p = vec![0.0; margins.len()];
-        self.temperature.apply(margins, &mut p);
-        let h = self.calibrated_gate(&p);
+    fn mix(&self, opinions: &[f64], raised: bool, answer: &mut [f64]) -> f64 {
+        let p = self.distribution(opinions);
+        let mut h = self.calibrated(self.orphan_share(&p), rarity_margin(opinions));
+        if raised {
+            h = h.max(self.alarm.threshold.unwrap_or(0.0)).min(1.0);
+        }
         let total = |orphan: bool| -> f64 {
             p.iter()
                 .zip(&self.classes.groups)
@@ -145,6 +178,11 @@ impl Combination {
     }
 }
 
+/// The prototypes' margin stands last.
+fn rarity_margin(opinions: &[f64]) -> f64 {
+    opinions.last().copied().unwrap_or_default()
+}
+
 /// Makes the numbers sum to 1, where they sum to anything.
 fn normalise(p: &mut [f64]) {
     let sum = p.iter().sum::<f64>();
@@ -159,8 +197,9 @@ mod tests {
 
     use super::*;
     use crate::alarm::Rule;
+    use crate::calibrate::Platt;
 
-    fn combination(gate: Platt, threshold: Option<f64>) -> Combination {
+    fn combination(platt: Platt, threshold: Option<f64>) -> Combination {
         let groups = [(0, false), (1, false), (2, false), (3, false), (1, true), (3, true)];
         Combination {
             classes: Classes {
@@ -168,15 +207,21 @@ mod tests {
                 healthy: Some(0),
                 groups: groups.map(|(severity, orphan)| Group { severity, orphan }).to_vec(),
             },
+            pool: Pool::first(2),
             temperature: Temperature::IDENTITY,
-            gate,
+            gate: Gate { platt, prototypes: 0.5 },
             alarm: Alarm { rule: Rule::default(), positives: 50, index: 10, threshold },
         }
     }
 
+    /// Of one expert that is heard, one that is not, and prototypes without an opinion.
+    fn opinions(margins: &[f64]) -> Vec<f64> {
+        margins.iter().chain(&[-1.0; 6]).chain(&[0.0]).copied().collect()
+    }
+
     fn answer(combination: &Combination, margins: &[f64]) -> [f64; 5] {
         let mut out = [0.0; 5];
-        combination.answer(margins, &mut out);
+        combination.answer(&opinions(margins), false, &mut out);
         out
     }
 
@@ -198,6 +243,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_new_disease_alarms_at_the_threshold_and_prototypes_move_the_gate() {
+        let combination = combination(Platt::IDENTITY, Some(0.3));
+        let margins = [0.4f64, 0.2, 0.1, 0.15, 0.05, 0.1].map(f64::ln);
+        let (mut raised, mut closer) = ([0.0; 5], opinions(&margins));
+        combination.answer(&opinions(&margins), true, &mut raised);
+        assert_eq!((raised[0], raised[4]), (0.0, 0.3));
+        *closer.last_mut().unwrap() = 2.0;
+        assert!(combination.orphan(&closer) > combination.orphan(&opinions(&margins)) + 0.1);
+    }
+
     proptest! {
         #[test]
         fn answers_are_distributions(
@@ -210,7 +266,7 @@ mod tests {
             let got = answer(&combination, &margins);
             prop_assert!((got[..4].iter().sum::<f64>() - 1.0).abs() < 1e-9);
             prop_assert!(got.iter().all(|p| (0.0..=1.0).contains(p)));
-            prop_assert_eq!(got[4], combination.orphan(&margins));
+            prop_assert_eq!(got[4], combination.orphan(&opinions(&margins)));
         }
 
         #[test]
@@ -220,10 +276,10 @@ mod tests {
             more in 0.0f64..5.0,
         ) {
             let combination = combination(Platt { slope: 1.3, intercept: 0.2 }, Some(0.2));
-            let before = combination.orphan(&margins);
+            let before = combination.orphan(&opinions(&margins));
             let mut margins = margins;
             margins[group] += more;
-            prop_assert!(combination.orphan(&margins) >= before - 1e-12);
+            prop_assert!(combination.orphan(&opinions(&margins)) >= before - 1e-12);
         }
     }
 }

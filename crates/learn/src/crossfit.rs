@@ -1,16 +1,22 @@
-//! The recipe: one model per fold, each stopped and scored on the cases that it has not seen.
+//! The recipe: one model per fold, each stopped and scored on the cases that it has not seen, and beside
+//! them a few-shot half (disease profiles, prototypes), fitted on the same cases.
 //!
-//! The model is the mean of the members' distributions. Calibration and the alarm's threshold come
+//! The boosters' expert opinion is the mean of the members' distributions. The pool's weights, calibration and the alarm's threshold come
 //! from out-of-fold scores, so no case ever judges a score that it helped to fit; the answers kept
 //! for evaluation go one step further and take them from the other folds alone.
 
 use serde::{Deserialize, Serialize};
 
 use crate::alarm::{Operating, Rule, curve};
-use crate::calibrate::{Platt, Scored, Temperature, class_calibration_error};
-use crate::combine::{Classes, Combination};
+use crate::calibrate::{Scored, Temperature, class_calibration_error};
+use crate::combine::{Classes, Combination, Disease};
+use crate::fewshot::{FewShotPlan, Half, Margins, Patients};
+use crate::gate::{Gate, Rarity};
 use crate::learner::{Fit, Job, Learner, Parameters, Progress, Target, Trainer};
+use crate::nearest::NearestTable;
+use crate::pool::Pool;
 use crate::probability::softmax_into;
+use crate::profile::Axis;
 use crate::{Error, Matrix, Result};
 
 /// Points of the kept trade-off curve.
@@ -21,12 +27,18 @@ const CURVE_POINTS: usize = 200;
 pub struct Training {
     /// Encoded features of the distinct patients, `n x columns`.
     pub x: Matrix<f32>,
-    /// Cases of each group per patient, `n x groups`, one matrix per fold, at least two. All cases
+    /// Levels of the same patients, `n x clinical features`.
+    pub levels: Matrix<u32>,
+    /// How the levels of each clinical feature are to be described.
+    pub axes: Vec<Axis>,
+    /// Cases of each disease per patient, `n x diseases`, one matrix per fold, at least two. All cases
     /// of one person belong to one fold.
     pub folds: Vec<Matrix<f64>>,
+    pub diseases: Vec<Disease>,
     pub classes: Classes,
-    /// Encoded features of the patients to answer: every possible one where there is a table.
+    /// Encoded features and levels of the patients to answer: every possible one where there is a table.
     pub score: Matrix<f32>,
+    pub score_levels: Matrix<u32>,
 }
 
 /// How to fit.
@@ -34,6 +46,8 @@ pub struct Training {
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     pub parameters: Parameters,
+    #[serde(default)]
+    pub few_shot: FewShotPlan,
     /// Seed of every draw.
     pub seed: u64,
     pub alarm: Rule,
@@ -67,6 +81,12 @@ pub struct Calibration {
 pub struct Fitted {
     pub learner: Learner,
     pub members: Vec<Member>,
+    pub half: Half,
+    /// The boosters' margins of the scored patients, `m x groups`: with them the few-shot half can change
+    /// and the table be made anew without a booster.
+    pub boosted: Matrix<f32>,
+    /// The orphan diseases that each scored patient resembles most.
+    pub nearest: NearestTable,
     pub combination: Combination,
     pub calibration: Calibration,
     /// Displayed probabilities of the scored patients, `m x (severities + 1)`.
@@ -96,43 +116,48 @@ pub fn fit(
 ) -> Result<Fitted> {
     training.check()?;
     recipe.alarm.check()?;
-    let fits = trainer.fit_all(&training.jobs(recipe)?, progress)?;
+    let counts = training.group_counts();
+    let fits = trainer.fit_all(&training.jobs(&counts, recipe)?, progress)?;
     let n = training.x.rows();
-    // Each fold's margins of `x`, by the member that has not seen the fold.
-    let unseen: Vec<Matrix<f64>> = fits.iter().map(|fit| logs(fit, 0..n)).collect();
-    let scores = OutOfFold { margins: &unseen, counts: &training.folds, classes: &training.classes };
     let every: Vec<usize> = (0..fits.len()).collect();
+    let mut halves = training.halves(recipe, trainer.parallel())?;
+    let mut half = halves.pop().ok_or_else(|| Error::Invalid("the few-shot half is missing".into()))?;
+    // Each fold's opinions of `x`, by experts that have not seen the fold.
+    let mut unseen = Vec::with_capacity(fits.len());
+    for (fit, half) in fits.iter().zip(&halves) {
+        let boosted = pooled(std::slice::from_ref(fit), 0..n);
+        unseen.push(opinions(&boosted, half, &training.x, &training.levels)?);
+    }
+    half.adopt_sharpness(&halves);
+    let scores = OutOfFold { opinions: &unseen, counts: &counts, classes: &training.classes };
     let combination = scores.combination(recipe.alarm, &every);
+    let boosted = pooled(&fits, n..n + training.score.rows());
+    let margins = half.margins(&training.score)?;
+    let answered = opinions_with(&boosted, &half, &training.score_levels, margins.as_ref());
+    let (answers, answers_without_alarm) = answer_all(&combination, &answered, |_| false);
     let mut fitted = Fitted {
         learner: recipe.parameters.learner(),
         calibration: scores.calibration(&combination),
         curve: curve(&scores.orphan(&combination, &every), CURVE_POINTS),
-        answers: Matrix::zeros(training.score.rows(), training.classes.outputs()),
-        answers_without_alarm: Matrix::zeros(training.score.rows(), training.classes.outputs()),
+        answers,
+        answers_without_alarm,
         unseen: Vec::new(),
         unseen_without_alarm: Vec::new(),
         unseen_alarm: Vec::new(),
         members: Vec::new(),
+        nearest: NearestTable::of(&half, &training.score_levels, margins.as_ref()),
+        half,
+        boosted,
         combination,
     };
-    for (i, row) in pool(&fits, n..n + training.score.rows()).iter_rows().enumerate() {
-        fitted.combination.answer(row, fitted.answers.row_mut(i));
-        fitted.combination.answer_without_alarm(row, fitted.answers_without_alarm.row_mut(i));
-    }
-    for (fold, margins) in unseen.iter().enumerate() {
+    for (fold, opinions) in unseen.iter().enumerate() {
         let others: Vec<usize> = every.iter().copied().filter(|&other| other != fold).collect();
         let combination = scores.combination(recipe.alarm, &others);
-        let mut with = Matrix::zeros(n, training.classes.outputs());
-        let mut without = with.clone();
-        let mut alarm = Vec::with_capacity(n);
-        for (i, row) in margins.iter_rows().enumerate() {
-            combination.answer(row, with.row_mut(i));
-            combination.answer_without_alarm(row, without.row_mut(i));
-            alarm.push(combination.alarmed(combination.orphan(row)));
-        }
+        let (with, without) = answer_all(&combination, opinions, |_| false);
+        let alarm = with.iter_rows().map(|row| combination.alarmed(row.last().copied().unwrap_or_default()));
+        fitted.unseen_alarm.push(alarm.collect());
         fitted.unseen.push(with);
         fitted.unseen_without_alarm.push(without);
-        fitted.unseen_alarm.push(alarm);
     }
     fitted.members = fits
         .into_iter()
@@ -154,7 +179,20 @@ impl Training {
         if self.folds.len() < 2 {
             return Err(Error::shape("folds", "at least 2", self.folds.len()));
         }
-        let shape = (self.x.rows(), self.classes.groups.len());
+        let shape = (self.x.rows(), self.diseases.len());
+        let known = |disease: &Disease| {
+            self.classes.groups.get(disease.group).is_some_and(|group| group.orphan == disease.orphan)
+        };
+        if !self.diseases.iter().all(known) {
+            return Err(Error::Invalid("a disease's group is not among the model's classes".into()));
+        }
+        if self.levels.rows() != self.x.rows() || self.score_levels.rows() != self.score.rows() {
+            return Err(Error::shape(
+                "levels of the patients",
+                format!("{} and {}", self.x.rows(), self.score.rows()),
+                format!("{} and {}", self.levels.rows(), self.score_levels.rows()),
+            ));
+        }
         for fold in &self.folds {
             if (fold.rows(), fold.columns()) != shape {
                 return Err(Error::shape(
@@ -170,21 +208,76 @@ impl Training {
         Ok(())
     }
 
+    /// Cases of each group per patient, one matrix per fold.
+    fn group_counts(&self) -> Vec<Matrix<f64>> {
+        let groups = self.classes.groups.len();
+        let of_fold = |fold: &Matrix<f64>| {
+            let mut counts = Matrix::zeros(fold.rows(), groups);
+            for (i, row) in fold.iter_rows().enumerate() {
+                let counts = counts.row_mut(i);
+                for (disease, cases) in self.diseases.iter().zip(row) {
+                    if let Some(count) = counts.get_mut(disease.group) {
+                        *count += cases;
+                    }
+                }
+            }
+            counts
+        };
+        self.folds.iter().map(of_fold).collect()
+    }
+
+    /// The few-shot half of the cases of some folds.
+    fn half(&self, recipe: &Recipe, folds: impl Fn(usize) -> bool) -> Result<Half> {
+        let mut counts = Matrix::zeros(self.x.rows(), self.diseases.len());
+        for (_, fold) in self.folds.iter().enumerate().filter(|(fold, _)| folds(*fold)) {
+            for (i, row) in fold.iter_rows().enumerate() {
+                counts.row_mut(i).iter_mut().zip(row).for_each(|(sum, cases)| *sum += cases);
+            }
+        }
+        let patients = Patients { x: &self.x, levels: &self.levels };
+        Half::fit(&recipe.few_shot, recipe.seed, &self.axes, patients, &counts, &self.diseases)
+    }
+
+    /// Per fold the half that has not seen it, calibrated by it; then the half of all cases. At most `parallel` at a
+    /// time; that changes no result.
+    fn halves(&self, recipe: &Recipe, parallel: usize) -> Result<Vec<Half>> {
+        let one = |held: usize| {
+            let mut half = self.half(recipe, |fold| fold != held)?;
+            if let Some(counts) = self.folds.get(held) {
+                half.calibrate(&self.x, counts, &self.diseases)?;
+            }
+            Ok(half)
+        };
+        let all: Vec<usize> = (0..=self.folds.len()).collect();
+        let mut halves = Vec::with_capacity(all.len());
+        for chunk in all.chunks(parallel.max(1)) {
+            let fitted: Vec<Result<Half>> = std::thread::scope(|scope| {
+                let threads: Vec<_> = chunk.iter().map(|held| scope.spawn(|| one(*held))).collect();
+                let ended = |thread: std::thread::ScopedJoinHandle<'_, Result<Half>>| {
+                    thread.join().unwrap_or_else(|_| Err(Error::Invalid("a training thread failed".into())))
+                };
+                threads.into_iter().map(ended).collect()
+            });
+            halves.extend(fitted.into_iter().collect::<Result<Vec<_>>>()?);
+        }
+        Ok(halves)
+    }
+
     /// One job per fold: train on the others, stop on it, score `x` and then the rows to answer.
-    fn jobs(&self, recipe: &Recipe) -> Result<Vec<Job>> {
+    fn jobs(&self, counts: &[Matrix<f64>], recipe: &Recipe) -> Result<Vec<Job>> {
         let (n, columns) = (self.x.rows(), self.x.columns());
         let rows = [self.x.as_slice(), self.score.as_slice()].concat();
         let score = Matrix::from_vec(n + self.score.rows(), columns, rows)?;
-        (0..self.folds.len())
+        (0..counts.len())
             .map(|fold| {
                 let mut train = vec![0.0; n * self.classes.groups.len()];
-                for (_, other) in self.folds.iter().enumerate().filter(|(other, _)| *other != fold) {
+                for (_, other) in counts.iter().enumerate().filter(|(other, _)| *other != fold) {
                     train.iter_mut().zip(other.as_slice()).for_each(|(sum, count)| *sum += count);
                 }
                 let train = Matrix::from_vec(n, self.classes.groups.len(), train)?;
                 // Members draw their cases and columns independently.
                 let seed = recipe.seed.wrapping_mul(1_000_003).wrapping_add(fold as u64);
-                let target = Target::Counts { train, held_out: self.folds.get(fold).cloned() };
+                let target = Target::Counts { train, held_out: counts.get(fold).cloned() };
                 // One thread a process, folds side by side: the same result whatever the machine.
                 let job = Job::new(self.x.clone(), target, recipe.parameters.clone());
                 Ok(Job { score: Some(score.clone()), seed, ..job })
@@ -193,19 +286,60 @@ impl Training {
     }
 }
 
-/// Log probabilities of some scored rows by one member.
-fn logs(fit: &Fit, rows: std::ops::Range<usize>) -> Matrix<f64> {
-    pool(std::slice::from_ref(fit), rows)
-}
-
-/// Log of the members' mean probabilities of some scored rows.
-fn pool(fits: &[Fit], rows: std::ops::Range<usize>) -> Matrix<f64> {
+/// Log of the members' mean probabilities of some scored rows; in single precision, as they are kept.
+fn pooled(fits: &[Fit], rows: std::ops::Range<usize>) -> Matrix<f32> {
     let groups = fits.first().map_or(0, |fit| fit.margins.columns());
     let mut pooled = Matrix::zeros(rows.len(), groups);
+    let mut margins = vec![0.0; groups];
     for (i, row) in rows.enumerate() {
-        pool_margins(fits.iter().map(|fit| fit.margins.row(row)), pooled.row_mut(i));
+        pool_margins(fits.iter().map(|fit| fit.margins.row(row)), &mut margins);
+        pooled.row_mut(i).iter_mut().zip(&margins).for_each(|(kept, margin)| *kept = *margin as f32);
     }
     pooled
+}
+
+/// The opinions on every patient, one row each: the boosters' margins, then the few-shot half's.
+pub(crate) fn opinions(
+    boosted: &Matrix<f32>,
+    half: &Half,
+    x: &Matrix<f32>,
+    levels: &Matrix<u32>,
+) -> Result<Matrix<f64>> {
+    let margins = half.margins(x)?;
+    Ok(opinions_with(boosted, half, levels, margins.as_ref()))
+}
+
+/// The same with what the prototypes say of the patients.
+pub(crate) fn opinions_with(
+    boosted: &Matrix<f32>,
+    half: &Half,
+    levels: &Matrix<u32>,
+    margins: Option<&Margins>,
+) -> Matrix<f64> {
+    let groups = boosted.columns();
+    let mut opinions = Matrix::zeros(boosted.rows(), groups + Half::width(groups));
+    half.opinions(groups, levels, margins, |row, few| {
+        let (first, rest) = opinions.row_mut(row).split_at_mut(groups);
+        first.iter_mut().zip(boosted.row(row)).for_each(|(margin, boosted)| *margin = f64::from(*boosted));
+        rest.copy_from_slice(few);
+    });
+    opinions
+}
+
+/// What a combination answers, with the alarm's effect on the severities and without it. `raised`: whether a new
+/// disease alarms the patient of a row.
+pub(crate) fn answer_all(
+    combination: &Combination,
+    opinions: &Matrix<f64>,
+    raised: impl Fn(usize) -> bool,
+) -> (Matrix<f64>, Matrix<f64>) {
+    let mut with = Matrix::zeros(opinions.rows(), combination.classes.outputs());
+    let mut without = with.clone();
+    for (i, row) in opinions.iter_rows().enumerate() {
+        combination.answer(row, raised(i), with.row_mut(i));
+        combination.answer_without_alarm(row, raised(i), without.row_mut(i));
+    }
+    (with, without)
 }
 
 /// Log of the mean of the distributions that the members' margins stand for.
@@ -220,81 +354,90 @@ pub(crate) fn pool_margins<'a>(members: impl ExactSizeIterator<Item = &'a [f32]>
     pooled.iter_mut().for_each(|sum| *sum = (*sum / count).max(f64::MIN_POSITIVE).ln());
 }
 
-/// Scores of cases by members that have not seen them.
+/// Opinions on cases by experts that have not seen them.
 struct OutOfFold<'a> {
-    margins: &'a [Matrix<f64>],
+    opinions: &'a [Matrix<f64>],
     counts: &'a [Matrix<f64>],
     classes: &'a Classes,
 }
 
 impl OutOfFold<'_> {
-    /// Margins and counts of the cells of `folds` that have cases, one below the other.
+    /// Opinions and counts of the cells of `folds` that have cases, one below the other.
     fn stack(&self, folds: &[usize]) -> (Matrix<f64>, Matrix<f64>) {
         let groups = self.classes.groups.len();
-        let (mut margins, mut counts) = (Vec::new(), Vec::new());
+        let (mut opinions, mut counts) = (Vec::new(), Vec::new());
         for (scores, cases) in
-            folds.iter().filter_map(|&fold| Some((self.margins.get(fold)?, self.counts.get(fold)?)))
+            folds.iter().filter_map(|&fold| Some((self.opinions.get(fold)?, self.counts.get(fold)?)))
         {
             for (score, case) in scores.iter_rows().zip(cases.iter_rows()) {
                 if case.iter().any(|&count| count > 0.0) {
-                    margins.extend_from_slice(score);
+                    opinions.extend_from_slice(score);
                     counts.extend_from_slice(case);
                 }
             }
         }
         let rows = counts.len() / groups;
-        let matrix = |data| Matrix::from_vec(rows, groups, data).unwrap_or_default();
-        (matrix(margins), matrix(counts))
+        let matrix = |columns, data| Matrix::from_vec(rows, columns, data).unwrap_or_default();
+        (matrix(groups + Half::width(groups), opinions), matrix(groups, counts))
     }
 
     /// Orphan probabilities as `combination` has them, with the cases.
     fn orphan(&self, combination: &Combination, folds: &[usize]) -> Scored {
-        let (margins, counts) = self.stack(folds);
-        orphan(combination, &margins, &counts)
+        let (opinions, counts) = self.stack(folds);
+        rarity(combination, &opinions, &counts).scored(&combination.gate)
     }
 
-    /// The maps and the threshold that the cases of `folds` give.
+    /// The pool, the maps and the threshold that the cases of `folds` give.
     fn combination(&self, rule: Rule, folds: &[usize]) -> Combination {
-        let (margins, counts) = self.stack(folds);
+        let (opinions, counts) = self.stack(folds);
+        let pool = Pool::fit(&opinions, &counts);
+        let temperature = Temperature::fit(&pool.apply_all(&opinions, counts.columns()), &counts);
         let mut combination = Combination {
             classes: self.classes.clone(),
-            temperature: Temperature::fit(&margins, &counts),
-            gate: Platt::IDENTITY,
+            pool,
+            temperature,
+            gate: Gate::IDENTITY,
             alarm: rule.choose(&Scored::default()),
         };
-        combination.gate = Platt::fit(&orphan(&combination, &margins, &counts));
-        combination.alarm = rule.choose(&orphan(&combination, &margins, &counts));
+        let rarity = rarity(&combination, &opinions, &counts);
+        combination.gate = Gate::fit(&rarity);
+        combination.alarm = rule.choose(&rarity.scored(&combination.gate));
         combination
     }
 
     fn calibration(&self, combination: &Combination) -> Calibration {
         let folds: Vec<usize> = (0..self.counts.len()).collect();
-        let (margins, counts) = self.stack(&folds);
-        let raw =
-            Combination { temperature: Temperature::IDENTITY, gate: Platt::IDENTITY, ..combination.clone() };
+        let (opinions, counts) = self.stack(&folds);
+        let pooled = combination.pool.apply_all(&opinions, counts.columns());
+        let raw = Combination { temperature: Temperature::IDENTITY, ..combination.clone() };
+        let error = |combination: &Combination, gate: &Gate| {
+            rarity(combination, &opinions, &counts).scored(gate).calibration_error()
+        };
         Calibration {
-            orphan_before: orphan(&raw, &margins, &counts).calibration_error(),
-            orphan_after: orphan(combination, &margins, &counts).calibration_error(),
-            groups_before: class_calibration_error(Temperature::IDENTITY, &margins, &counts),
-            groups_after: class_calibration_error(combination.temperature, &margins, &counts),
+            orphan_before: error(&raw, &Gate::IDENTITY),
+            orphan_after: error(combination, &combination.gate),
+            groups_before: class_calibration_error(Temperature::IDENTITY, &pooled, &counts),
+            groups_after: class_calibration_error(combination.temperature, &pooled, &counts),
         }
     }
 }
 
-fn orphan(combination: &Combination, margins: &Matrix<f64>, counts: &Matrix<f64>) -> Scored {
+/// The gate's scores with the cases; without an orphan group all scores are 0.
+fn rarity(combination: &Combination, opinions: &Matrix<f64>, counts: &Matrix<f64>) -> Rarity {
     let groups = &combination.classes.groups;
-    let entries = margins
+    let entries = opinions
         .iter_rows()
         .zip(counts.iter_rows())
-        .map(|(margins, counts)| {
+        .map(|(opinions, counts)| {
             let orphans = counts
                 .iter()
                 .zip(groups)
                 .filter(|(_, group)| group.orphan)
                 .map(|(count, _)| count)
                 .sum::<f64>();
-            (combination.orphan(margins), orphans, counts.iter().sum::<f64>() - orphans)
+            let (g, r) = combination.rarity(opinions);
+            (g, r, orphans, counts.iter().sum::<f64>() - orphans)
         })
         .collect();
-    Scored { entries }
+    Rarity { entries }
 }

@@ -15,11 +15,15 @@ mod error;
 pub mod fewshot;
 mod ffi;
 pub mod gan;
+pub mod gate;
 pub mod learner;
 mod matrix;
 pub mod model;
+pub mod nearest;
+pub mod pool;
 pub mod predict;
 mod probability;
+pub mod profile;
 mod support;
 pub mod verify;
 

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use clinical::study::Learner;
 use clinical::{
-    Contribution, Explained, Explanation, ModelRef, Patient, Prediction, Rarity, Severity, Study, Warning,
+    Contribution, Explained, Explanation, ModelRef, Nearest, Patient, Prediction, Rarity, Severity, Study,
+    Warning,
 };
 use prepare::Preprocessor;
 use serde_json::Value;
@@ -13,6 +14,8 @@ use serde_json::Value;
 use crate::bundle::{self, Bundle, Manifest, files};
 use crate::combine::Combination;
 use crate::crossfit::Fitted;
+use crate::fewshot::{Embedding, Half, Network, NoveltyAlarm, Prototypes};
+use crate::nearest::NearestTable;
 use crate::predict::{Columns, Direct, Estimator, Predictor, Table, sample_background};
 use crate::support::Support;
 use crate::{Error, Result};
@@ -20,8 +23,19 @@ use crate::{Error, Result};
 /// Probability of `healthy` before the alarm takes it away, one f64 per possible patient.
 const HEALTHY: &str = "healthy.bin.zst";
 const SUPPORT: &str = "support.bin.zst";
+/// The boosters' margins of the groups, f32, one row per possible patient: with them the few-shot half can follow
+/// new cases without a booster.
+const BOOSTED: &str = "boosted.bin.zst";
+const NEAREST: &str = "nearest.bin.zst";
+const PROFILES: &str = "few-shot/profiles.json";
+const EMBEDDING: &str = "few-shot/embedding.safetensors";
+const PROTOTYPES: &str = "few-shot/prototypes.safetensors";
+const NOVELTY: &str = "few-shot/novelty.json";
 /// Training cases per cell, for the direct form's explanations.
 const BACKGROUND: &str = "background.json";
+/// An answer is kept as JSON and must come back as it was given. Fifteen decimals survive every reader; a seventeenth
+/// digit does not.
+const DECIMALS: f64 = 1e15;
 /// A gap between the two most probable severities below this is worth a warning.
 const CLOSE: f64 = 0.10;
 
@@ -56,6 +70,7 @@ pub struct Model {
     /// Empty in the direct form.
     healthy: Vec<f64>,
     support: Option<Support>,
+    nearest: Option<NearestTable>,
 }
 
 /// The probabilities of one patient, as shown and as they were before the alarm.
@@ -81,6 +96,12 @@ pub fn write(folder: &Path, parts: &Parts<'_>) -> Result<String> {
     put(files::STUDY, study.source().as_bytes().to_vec());
     put(files::PREPROCESSOR, json(files::PREPROCESSOR, parts.preprocessor)?);
     put(files::CALIBRATION, json(files::CALIBRATION, &fitted.combination)?);
+    put(PROFILES, json(PROFILES, &fitted.half.profiles)?);
+    if let Some(network) = &fitted.half.network {
+        put(EMBEDDING, network.embedding.to_bytes()?);
+        put(PROTOTYPES, network.prototypes.to_bytes()?);
+        put(NOVELTY, json(NOVELTY, &network.novelty)?);
+    }
     let curve = serde_json::json!({ "training": parts.record, "alarm_curve": fitted.curve });
     put(files::REPORT, json(files::REPORT, &curve)?);
     for (member, model) in fitted.members.iter().enumerate() {
@@ -93,6 +114,9 @@ pub fn write(folder: &Path, parts: &Parts<'_>) -> Result<String> {
         let bytes: Vec<u8> = healthy.flat_map(f64::to_le_bytes).collect();
         put(HEALTHY, compress(HEALTHY, &bytes)?);
         put(SUPPORT, compress(SUPPORT, Support::of(study, parts.weights).to_bytes())?);
+        put(NEAREST, compress(NEAREST, &fitted.nearest.to_bytes()?)?);
+        let boosted: Vec<u8> = fitted.boosted.as_slice().iter().flat_map(|m| m.to_le_bytes()).collect();
+        put(BOOSTED, compress(BOOSTED, &boosted)?);
     } else {
         let background = sample_background(parts.weights, study.predictor.background, parts.seed);
         put(BACKGROUND, json(BACKGROUND, &background)?);
@@ -129,11 +153,14 @@ impl Model {
         if predictor.dims() != study.domain().dims() {
             return Err(Error::Invalid("the bundle's predictor does not fit its study".into()));
         }
-        let (mut healthy, mut support) = (Vec::new(), None);
+        let (mut healthy, mut support, mut nearest) = (Vec::new(), None, None);
         if tabulated {
             let bytes = decompress(HEALTHY, bundle.file(HEALTHY)?)?;
             healthy = bytes.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
             support = Some(Support::from_bytes(&decompress(SUPPORT, bundle.file(SUPPORT)?)?));
+            let patients = study.domain().size().unwrap_or_default();
+            let bytes = decompress(NEAREST, bundle.file(NEAREST)?)?;
+            nearest = Some(NearestTable::from_bytes(&bytes, patients)?);
         }
         let reference = ModelRef {
             version: bundle.manifest.version.clone(),
@@ -148,6 +175,7 @@ impl Model {
             predictor,
             healthy,
             support,
+            nearest,
         })
     }
 
@@ -199,6 +227,7 @@ impl Model {
             (Predictor::Tabulated(_), true) => self.with_healthy(levels, &probabilities),
         };
         let decided = most_probable(&probabilities);
+        let (probabilities, orphan) = (probabilities.into_iter().map(lasting).collect(), lasting(orphan));
         Ok(Assessed { probabilities, before_alarm, orphan, alarm, decided })
     }
 
@@ -227,13 +256,31 @@ impl Model {
         Ok(Prediction {
             severity: assessed.decided,
             probability_orphan: assessed.orphan,
-            threshold: self.threshold().min(1.0),
+            threshold: lasting(self.threshold().min(1.0)),
             rarity,
-            nearest: Vec::new(),
+            nearest: self.nearest(&levels, assessed.orphan)?,
             probabilities: assessed.probabilities,
             explanation,
             warnings,
         })
+    }
+
+    /// The orphan diseases that the patient resembles most, each with the probability that the patient has it.
+    fn nearest(&self, levels: &[usize], orphan: f64) -> Result<Vec<Nearest>> {
+        let nearest: Vec<(String, f64)> = match (&self.predictor, &self.nearest) {
+            (Predictor::Direct(direct), _) => direct.nearest(levels)?,
+            (Predictor::Tabulated(_), Some(table)) => {
+                let named = table.of_cell(self.study.domain().cell(levels));
+                named.map(|(code, p)| (code.to_owned(), p)).collect()
+            }
+            (Predictor::Tabulated(_), None) => Vec::new(),
+        };
+        let named = nearest.into_iter().map(|(disease_code, given_orphan)| Nearest {
+            name: clinical::orphanet::name(&disease_code).unwrap_or(&disease_code).to_owned(),
+            probability: lasting(given_orphan * orphan),
+            disease_code,
+        });
+        Ok(named.collect())
     }
 
     /// Orphan on an alarm, none for people without disease, else common.
@@ -255,10 +302,10 @@ impl Model {
             .contributions
             .iter()
             .enumerate()
-            .map(|(feature, &value)| Contribution { feature, value })
+            .map(|(feature, &value)| Contribution { feature, value: lasting(value) })
             .collect();
         contributions.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
-        Ok(Explanation { of, base_value: explained.base, contributions })
+        Ok(Explanation { of, base_value: lasting(explained.base), contributions })
     }
 
     fn warnings(&self, levels: &[usize], assessed: &Assessed) -> Vec<Warning> {
@@ -279,6 +326,11 @@ impl Model {
         }
         warnings
     }
+}
+
+/// A probability, or a difference of two, to [`DECIMALS`].
+fn lasting(p: f64) -> f64 {
+    (p * DECIMALS).round() / DECIMALS
 }
 
 /// The position of the largest probability, the first on a tie.
@@ -310,7 +362,20 @@ fn direct(
     let background: Vec<(usize, f64)> = bundle.json(BACKGROUND)?;
     let background =
         background.into_iter().map(|(cell, weight)| (study.domain().levels(cell), weight)).collect();
-    Direct::new(columns, members, combination.clone(), background)
+    Direct::new(columns, members, half(bundle)?, combination.clone(), background)
+}
+
+/// The few-shot half as a bundle keeps it.
+pub(crate) fn half(bundle: &Bundle) -> Result<Half> {
+    let network = match bundle.manifest.files.contains_key(EMBEDDING) {
+        true => Some(Network {
+            embedding: Embedding::from_bytes(bundle.file(EMBEDDING)?)?,
+            prototypes: Prototypes::from_bytes(bundle.file(PROTOTYPES)?)?,
+            novelty: bundle.json::<NoveltyAlarm>(NOVELTY)?,
+        }),
+        false => None,
+    };
+    Ok(Half { profiles: bundle.json(PROFILES)?, network })
 }
 
 /// Learner and file of a member, where there is one.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{
-    Accepts, Alarm, Category, Choice, Feature, Gate, Input, Kind, Lightgbm, Mlp, NumberWords, Predictor,
-    RarityLabels, Scaling, SeverityClass, Split, Study, StudyError, Targets, Training, Xgboost,
+    Accepts, Alarm, Category, Choice, Feature, FewShot, Gate, Input, Kind, Lightgbm, Mlp, NumberWords,
+    Predictor, RarityLabels, Scaling, SeverityClass, Split, Study, StudyError, Targets, Training, Xgboost,
 };
 use crate::{Domain, Text};
 
@@ -30,6 +30,8 @@ struct RawStudy {
     lightgbm: Lightgbm,
     #[serde(default)]
     mlp: Mlp,
+    #[serde(default)]
+    few_shot: FewShot,
     alarm: Alarm,
     predictor: Predictor,
     targets: Targets,
@@ -147,6 +149,7 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
         (settings, None) => settings.unwrap_or_default(),
     };
     check_learners(&training, &xgboost, &raw.lightgbm, &raw.mlp)?;
+    raw.few_shot.check().map_err(|problem| invalid("[few_shot]", problem))?;
     let domain = Domain::new(features.iter().map(Feature::dim).collect());
     Ok(Study {
         name: raw.name,
@@ -161,6 +164,7 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
         xgboost,
         lightgbm: raw.lightgbm,
         mlp: raw.mlp,
+        few_shot: raw.few_shot,
         alarm: raw.alarm,
         predictor: raw.predictor,
         targets: raw.targets,

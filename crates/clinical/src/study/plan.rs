@@ -22,6 +22,60 @@ pub struct Scaling {
     pub normality_alpha: f64,
 }
 
+/// The few-shot half: disease profiles, and prototypes in an embedding that is trained by episodes (Snell et al. 2017).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FewShot {
+    /// Episodes that train the embedding; 0 leaves the profiles alone.
+    pub episodes: usize,
+    /// Diseases per episode.
+    pub ways: usize,
+    /// Cases per disease that make a prototype in an episode.
+    pub shots: usize,
+    /// Cases per disease to be recognised in an episode.
+    pub queries: usize,
+    pub learning_rate: f64,
+    /// Share of the common and healthy patients that one disease first seen after training may alarm.
+    pub false_alarms_each: f64,
+    /// Share of them that all such diseases together may alarm.
+    pub false_alarms: f64,
+}
+
+impl Default for FewShot {
+    fn default() -> Self {
+        FewShot {
+            episodes: 1000,
+            ways: 8,
+            shots: 5,
+            queries: 10,
+            learning_rate: 0.002,
+            false_alarms_each: 0.005,
+            false_alarms: 0.02,
+        }
+    }
+}
+
+impl FewShot {
+    /// # Errors
+    /// Names what is out of its range.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let share = |share: f64| (0.0..=1.0).contains(&share);
+        match () {
+            () if self.episodes > 1_000_000 => Err("episodes is 0 to 1000000"),
+            () if !(2..=1000).contains(&self.ways) => Err("ways is 2 to 1000"),
+            () if !(1..=1000).contains(&self.shots) => Err("shots is 1 to 1000"),
+            () if !(1..=1000).contains(&self.queries) => Err("queries is 1 to 1000"),
+            () if !(self.learning_rate > 0.0 && self.learning_rate < 1.0) => {
+                Err("learning_rate lies between 0 and 1")
+            }
+            () if !share(self.false_alarms_each) || !share(self.false_alarms) => {
+                Err("false_alarms_each and false_alarms are shares, 0 to 1")
+            }
+            () => Ok(()),
+        }
+    }
+}
+
 /// When a patient is reported as suspected orphan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

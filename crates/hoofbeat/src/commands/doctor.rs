@@ -106,7 +106,8 @@ fn check(global: &Global, findings: &mut Findings) {
 }
 
 fn engines(findings: &mut Findings) {
-    for (engine, library) in [("XGBoost", learn::xgboost_library()), ("LightGBM", learn::lightgbm_library())] {
+    for (engine, library) in [("XGBoost", learn::xgboost_library()), ("LightGBM", learn::lightgbm_library())]
+    {
         match library {
             Ok(path) => findings.well("engines", format!("{engine} at {}", path.display())),
             // Serving needs none: a model is a table.

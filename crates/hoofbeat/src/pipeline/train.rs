@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use clinical::Study;
+use clinical::{Feature, Kind, Study};
 use lake::DatasetVersion;
 use learn::alarm::Rule;
-use learn::combine::{Classes, Group};
+use learn::combine::{Classes, Disease, Group};
 use learn::crossfit::{self, Recipe, Training};
+use learn::fewshot::{Episodes, FewShotPlan, NoveltyBudget};
 use learn::learner::{Learner, Progress, Trainer};
+use learn::profile::Axis;
 use learn::{Matrix, model};
-use prepare::{Cohort, Folds, Preprocessor, Set, SplitReport};
+use prepare::{Cohort, Folds, Preprocessor, Set, SplitReport, Stratum};
 use registry::{Model, NewModel, NewRun};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -132,35 +134,67 @@ struct Prepared {
 fn prepare(study: &Study, cohort: &Cohort, preprocessor: &Preprocessor) -> Result<Prepared> {
     let folds = Folds::new(&study.split, study.training.folds);
     let classes = classes(study, cohort);
-    let group_of: Vec<usize> = cohort
-        .strata()
-        .iter()
-        .map(|stratum| {
-            let is = |group: &Group| {
-                (group.severity, group.orphan) == (stratum.severity.index(), stratum.is_orphan())
-            };
-            classes.groups.iter().position(is).unwrap_or(0)
-        })
-        .collect();
+    let diseases = cohort.strata().iter().map(|stratum| disease(&classes, stratum)).collect::<Vec<_>>();
+    // Only diseases that the training set has: a profile of nobody would say nothing.
+    let mut trained = vec![false; diseases.len()];
+    cohort.of_set(study, Set::Train).for_each(|count| trained[count.stratum] = true);
+    let mut column_of = vec![0; diseases.len()];
+    let mut kept = Vec::new();
+    for ((disease, trained), column) in diseases.into_iter().zip(trained).zip(&mut column_of) {
+        *column = kept.len();
+        kept.extend(disease.filter(|_| trained));
+    }
     let mut rows: BTreeMap<usize, usize> = BTreeMap::new();
     for count in cohort.of_set(study, Set::Train) {
         let next = rows.len();
         rows.entry(count.cell).or_insert(next);
     }
     let mut weights: Vec<(usize, f64)> = vec![(0, 0.0); rows.len()];
-    let mut counts = vec![Matrix::zeros(rows.len(), classes.groups.len()); folds.count()];
+    let mut counts = vec![Matrix::zeros(rows.len(), kept.len()); folds.count()];
     for count in cohort.of_set(study, Set::Train) {
         let (Some(&row), Some(fold)) = (rows.get(&count.cell), folds.of_slot(count.slot)) else { continue };
-        counts[fold].row_mut(row)[group_of[count.stratum]] += count.count as f64;
+        counts[fold].row_mut(row)[column_of[count.stratum]] += count.count as f64;
         weights[row].0 = count.cell;
         weights[row].1 += count.count as f64;
     }
-    let x = encode(study, preprocessor, weights.iter().map(|(cell, _)| *cell))?;
-    let score = match tabulated(study, classes.outputs()) {
-        Some(patients) => encode(study, preprocessor, 0..patients)?,
-        None => Matrix::zeros(0, preprocessor.width()),
+    let seen = || weights.iter().map(|(cell, _)| *cell);
+    let possible = 0..tabulated(study, classes.outputs()).unwrap_or(0);
+    let training = Training {
+        x: encode(study, preprocessor, seen())?,
+        levels: levels(study, seen())?,
+        axes: study.features().iter().map(axis).collect(),
+        folds: counts,
+        diseases: kept,
+        score: encode(study, preprocessor, possible.clone())?,
+        score_levels: levels(study, possible)?,
+        classes,
     };
-    Ok(Prepared { training: Training { x, folds: counts, classes, score }, weights })
+    Ok(Prepared { training, weights })
+}
+
+/// How a feature's levels are described in a disease's profile.
+fn axis(feature: &Feature) -> Axis {
+    match feature.kind {
+        Kind::Number { .. } => Axis::Number { levels: feature.dim() },
+        Kind::Code(_) | Kind::Category(_) => Axis::Code { levels: feature.dim() },
+    }
+}
+
+/// A stratum among the model's classes; none when the training set has no case of its group.
+fn disease(classes: &Classes, stratum: &Stratum) -> Option<Disease> {
+    let orphan = stratum.is_orphan();
+    let is = |group: &Group| (group.severity, group.orphan) == (stratum.severity.index(), orphan);
+    let group = classes.groups.iter().position(is)?;
+    Some(Disease { group, orphan, code: stratum.disease_code.clone() })
+}
+
+fn levels(study: &Study, cells: impl ExactSizeIterator<Item = usize>) -> Result<Matrix<u32>> {
+    let (n, features) = (cells.len(), study.features().len());
+    let mut data = Vec::with_capacity(n * features);
+    for cell in cells {
+        data.extend(study.domain().levels(cell).into_iter().map(|level| level as u32));
+    }
+    Ok(Matrix::from_vec(n, features, data)?)
 }
 
 /// How many possible patients a table of this study would hold, where it may have one.
@@ -200,12 +234,30 @@ fn classes(study: &Study, cohort: &Cohort) -> Classes {
 fn recipe(study: &Study, learner: Learner, seed: u64) -> Recipe {
     Recipe {
         parameters: study.parameters(learner),
+        few_shot: few_shot(study),
         seed,
         alarm: Rule::Promise {
             recall: study.alarm.recall,
             confidence: study.alarm.confidence,
             aim: study.alarm.aim,
         },
+    }
+}
+
+/// The few-shot half's plan.
+pub fn few_shot(study: &Study) -> FewShotPlan {
+    let plan = &study.few_shot;
+    let episodes = Episodes {
+        ways: plan.ways,
+        shots: plan.shots,
+        queries: plan.queries,
+        episodes: plan.episodes,
+        learning_rate: plan.learning_rate,
+        seed: 0,
+    };
+    FewShotPlan {
+        episodes: (plan.episodes > 0).then_some(episodes),
+        budget: NoveltyBudget { each: plan.false_alarms_each, total: plan.false_alarms, alerts: None },
     }
 }
 

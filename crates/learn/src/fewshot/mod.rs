@@ -26,6 +26,7 @@
 mod counts;
 mod embedding;
 mod episode;
+mod half;
 mod margins;
 mod network;
 mod novelty;
@@ -40,6 +41,7 @@ mod training;
 
 pub use counts::{Disease, DiseaseCounts};
 pub use embedding::{Embedded, Embedding};
+pub use half::{Confirmed, FewShotPlan, Half, NEAREST, Network, Patients};
 pub use margins::{Margins, Nearest};
 pub use network::DIM;
 pub use novelty::{NoveltyAlarm, NoveltyBudget, Population};

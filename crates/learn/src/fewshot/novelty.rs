@@ -121,6 +121,11 @@ impl NoveltyBudget {
 }
 
 impl NoveltyAlarm {
+    /// Without a new disease there is nothing to alarm.
+    pub fn none() -> NoveltyAlarm {
+        NoveltyAlarm { thresholds: Vec::new(), each: 0.0, false_alarms: 0.0 }
+    }
+
     /// Whether any new disease alarms a patient with these margins (a row of the matrix).
     pub fn raised(&self, margins: &[f64]) -> bool {
         let mut pairs = margins.iter().zip(&self.thresholds);

@@ -162,6 +162,11 @@ impl Prototypes {
         self.sharpness
     }
 
+    /// Sets the factor of the log densities to one fitted on cases that are not among these.
+    pub fn set_sharpness(&mut self, sharpness: f64) {
+        self.sharpness = sharpness;
+    }
+
     /// Sufficient statistics of a disease's counted cases, without the added ones: cases, sum of |z|^2, sum of z.
     pub fn statistics(&self, code: &str) -> Option<[f64; 2 + DIM]> {
         let Sums { count, squares, sum } = self.find(code)?.counted;

@@ -53,6 +53,11 @@ impl Trainer {
         }
     }
 
+    /// Processes that may run at a time.
+    pub fn parallel(&self) -> usize {
+        self.parallel
+    }
+
     /// Fits one model.
     ///
     /// # Errors

@@ -7,7 +7,9 @@ use super::estimator::Estimator;
 use super::shapley::{Explanation, shapley};
 use crate::combine::Combination;
 use crate::crossfit::pool_margins;
-use crate::{Error, Result};
+use crate::fewshot::Half;
+use crate::nearest::NearestTable;
+use crate::{Error, Matrix, Result};
 
 /// Background patients at most: an explanation evaluates 2^n patients for each.
 const MOST_BACKGROUND: usize = 100;
@@ -90,6 +92,7 @@ impl Columns {
 pub struct Direct {
     columns: Columns,
     members: Vec<Estimator>,
+    half: Half,
     combination: Combination,
     /// Levels and share of each background patient; the shares sum to 1.
     background: Vec<(Vec<usize>, f64)>,
@@ -104,6 +107,7 @@ impl Direct {
     pub fn new(
         columns: Columns,
         members: Vec<Estimator>,
+        half: Half,
         combination: Combination,
         background: Vec<(Vec<usize>, f64)>,
     ) -> Result<Self> {
@@ -134,7 +138,7 @@ impl Direct {
         }
         background.iter().try_for_each(|(levels, _)| check_levels(&columns.dims, levels))?;
         let background = background.into_iter().map(|(levels, weight)| (levels, weight / total)).collect();
-        Ok(Direct { columns, members, combination, background })
+        Ok(Direct { columns, members, half, combination, background })
     }
 
     /// Levels per clinical feature.
@@ -149,7 +153,7 @@ impl Direct {
     pub fn predict(&self, levels: &[usize]) -> Result<Vec<f64>> {
         check_levels(&self.columns.dims, levels)?;
         let mut answer = vec![0.0; self.combination.classes.outputs()];
-        self.answer(levels, &mut Vec::new(), &mut answer);
+        self.answer(levels, &mut Vec::new(), &mut answer)?;
         Ok(answer)
     }
 
@@ -160,27 +164,51 @@ impl Direct {
     pub fn predict_without_alarm(&self, levels: &[usize]) -> Result<Vec<f64>> {
         check_levels(&self.columns.dims, levels)?;
         let mut answer = vec![0.0; self.combination.classes.outputs()];
-        let pooled = self.pooled(levels, &mut Vec::new());
-        self.combination.answer_without_alarm(&pooled, &mut answer);
+        let (opinions, raised) = self.opinions(levels, &mut Vec::new())?;
+        self.combination.answer_without_alarm(&opinions, raised, &mut answer);
         Ok(answer)
     }
 
-    fn answer(&self, levels: &[usize], row: &mut Vec<f32>, answer: &mut [f64]) {
-        let pooled = self.pooled(levels, row);
-        self.combination.answer(&pooled, answer);
+    fn answer(&self, levels: &[usize], row: &mut Vec<f32>, answer: &mut [f64]) -> Result<()> {
+        let (opinions, raised) = self.opinions(levels, row)?;
+        self.combination.answer(&opinions, raised, answer);
+        Ok(())
     }
 
-    /// The groups' margins of one patient, all members together.
-    fn pooled(&self, levels: &[usize], row: &mut Vec<f32>) -> Vec<f64> {
+    /// The opinions of the members together and of the few-shot half on one patient, and whether a new disease
+    /// alarms it.
+    fn opinions(&self, levels: &[usize], row: &mut Vec<f32>) -> Result<(Vec<f64>, bool)> {
         self.columns.encode_into(levels, row);
         let groups = self.combination.classes.groups.len();
         let mut margins = vec![0f32; groups * self.members.len()];
-        let mut pooled = vec![0.0; groups];
+        let mut opinions = vec![0.0; groups];
         for (member, margins) in self.members.iter().zip(margins.chunks_exact_mut(groups)) {
             member.margins(row, margins);
         }
-        pool_margins(margins.chunks_exact(groups), &mut pooled);
-        pooled
+        pool_margins(margins.chunks_exact(groups), &mut opinions);
+        let (x, one) = self.as_read(levels, row)?;
+        let said = self.half.margins(&x)?;
+        self.half.opinions(groups, &one, said.as_ref(), |_, few| opinions.extend_from_slice(few));
+        Ok((opinions, self.half.raised(said.as_ref(), 0)))
+    }
+
+    /// Code and probability, given that it is an orphan disease, of the diseases that a patient resembles most.
+    ///
+    /// # Errors
+    /// When a level is out of its feature's range.
+    pub fn nearest(&self, levels: &[usize]) -> Result<Vec<(String, f64)>> {
+        check_levels(&self.columns.dims, levels)?;
+        let mut row = Vec::new();
+        self.columns.encode_into(levels, &mut row);
+        let (x, one) = self.as_read(levels, &row)?;
+        let table = NearestTable::of(&self.half, &one, self.half.margins(&x)?.as_ref());
+        Ok(table.of_cell(0).map(|(code, p)| (code.to_owned(), p)).collect())
+    }
+
+    /// One patient as the few-shot half reads it.
+    fn as_read(&self, levels: &[usize], row: &[f32]) -> Result<(Matrix<f32>, Matrix<u32>)> {
+        let levels: Vec<u32> = levels.iter().map(|&level| level as u32).collect();
+        Ok((Matrix::from_vec(1, row.len(), row.to_vec())?, Matrix::from_vec(1, levels.len(), levels)?))
     }
 
     /// Exact Shapley values of one output over all coalitions, with the background sample standing
@@ -202,7 +230,7 @@ impl Direct {
                 for (i, place) in mixed.iter_mut().enumerate() {
                     *place = if coalition >> i & 1 == 1 { levels[i] } else { background[i] };
                 }
-                self.answer(&mixed, &mut row, &mut answer);
+                self.answer(&mixed, &mut row, &mut answer)?;
                 *worth += weight * answer[output];
                 if coalition + 1 == 1 << features {
                     // All features known: the patient alone, whatever the background.

@@ -5,10 +5,12 @@ use std::sync::OnceLock;
 
 use learn::Matrix;
 use learn::alarm::Rule;
-use learn::combine::{Classes, Group};
+use learn::combine::{Classes, Disease, Group};
 use learn::crossfit::{Fitted, Member, Recipe, Training, fit};
+use learn::fewshot::{Episodes, FewShotPlan, NoveltyBudget};
 use learn::learner::{Job, Learner, Parameters, Target, Xgboost};
 use learn::predict::{Columns, Direct, Estimator, Predictor, Table, sample_background};
+use learn::profile::Axis;
 use learn::verify::verify;
 
 use crate::worker::trainer;
@@ -61,7 +63,20 @@ fn training() -> Training {
     let x: Vec<f32> = (0..120).flat_map(|cell| encode(&levels(cell))).collect();
     let x = Matrix::from_vec(120, 6, x).unwrap();
     let groups = GROUPS.map(|(severity, orphan)| Group { severity, orphan }).to_vec();
-    Training { score: x.clone(), x, folds, classes: Classes { severities: 3, healthy: Some(0), groups } }
+    let patients = (0..120).flat_map(|cell| levels(cell).map(|level| level as u32)).collect();
+    let levels = Matrix::from_vec(120, 3, patients).unwrap();
+    Training {
+        score: x.clone(),
+        score_levels: levels.clone(),
+        x,
+        levels,
+        axes: vec![Axis::Number { levels: 20 }, Axis::Code { levels: 2 }, Axis::Number { levels: 3 }],
+        folds,
+        diseases: (0..4)
+            .map(|group| Disease { group, orphan: GROUPS[group].1, code: Some(format!("disease {group}")) })
+            .collect(),
+        classes: Classes { severities: 3, healthy: Some(0), groups },
+    }
 }
 
 fn settings() -> Xgboost {
@@ -69,7 +84,13 @@ fn settings() -> Xgboost {
 }
 
 fn recipe() -> Recipe {
-    Recipe { parameters: Parameters::Xgboost(settings()), seed: 0, alarm: Rule::Conformal { recall: 0.8 } }
+    let episodes = Episodes { episodes: 200, ..Episodes::default() };
+    Recipe {
+        parameters: Parameters::Xgboost(settings()),
+        few_shot: FewShotPlan { episodes: Some(episodes), budget: NoveltyBudget::default() },
+        seed: 0,
+        alarm: Rule::Conformal { recall: 0.8 },
+    }
 }
 
 fn fitted() -> &'static Fitted {
@@ -154,6 +175,7 @@ fn fitting_again_gives_the_same_bytes() {
     let again = fit(&training(), &recipe(), &trainer(1), &mut |_| {}).unwrap();
     assert_eq!(again.members, fitted().members);
     assert_eq!(again.answers, fitted().answers);
+    assert_eq!((&again.half, &again.nearest), (&fitted().half, &fitted().nearest));
 }
 
 #[test]
@@ -172,7 +194,7 @@ fn direct(background: Vec<(usize, f64)>) -> Direct {
     let read = |member: &Member| Estimator::read(fitted().learner, "member", &member.model).unwrap();
     let members = fitted().members.iter().map(read).collect();
     let background = background.into_iter().map(|(cell, weight)| (levels(cell).to_vec(), weight)).collect();
-    Direct::new(columns, members, fitted().combination.clone(), background).unwrap()
+    Direct::new(columns, members, fitted().half.clone(), fitted().combination.clone(), background).unwrap()
 }
 
 #[test]
@@ -202,6 +224,19 @@ fn table_and_trees_answer_and_explain_alike() {
         }
     }
     assert!(predictors.iter().all(|predictor| predictor.predict(&[20, 0, 0]).is_err()));
+}
+
+#[test]
+fn the_nearest_disease_of_a_patient_is_the_same_from_the_table_and_from_the_models() {
+    let direct = direct(sample_background(&weights(), 100, 1));
+    for cell in 0..120 {
+        let tabulated: Vec<(String, f64)> =
+            fitted().nearest.of_cell(cell).map(|(code, p)| (code.to_owned(), p)).collect();
+        assert_eq!(tabulated, direct.nearest(&levels(cell)).unwrap());
+        // One orphan disease is known; what is left to it is a disease that nobody has seen.
+        let [(code, p)] = tabulated.as_slice() else { panic!("{tabulated:?}") };
+        assert!(code == "disease 3" && *p > 0.0 && *p <= 1.0);
+    }
 }
 
 #[test]

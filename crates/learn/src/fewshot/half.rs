@@ -1,0 +1,275 @@
+//! The few-shot half of a model: disease profiles, and prototypes in an embedding where the cohort
+//! allows one. It gives its opinion beside the boosters', names the orphan diseases that a patient
+//! resembles, and follows every confirmed case at once.
+
+use serde::{Deserialize, Serialize};
+
+use super::counts::{Disease as Coded, DiseaseCounts};
+use super::embedding::Embedding;
+use super::margins::Margins;
+use super::novelty::{NoveltyAlarm, NoveltyBudget, Population};
+use super::prototypes::Prototypes;
+use super::training::Episodes;
+use crate::combine::Disease;
+use crate::profile::{Axis, Profiles};
+use crate::{Matrix, Result};
+
+/// Rarity margins are kept within this: beyond it nothing changes any more.
+const SUREST: f64 = 30.0;
+/// Orphan diseases that an answer names.
+pub const NEAREST: usize = 3;
+
+/// Settings of the few-shot half.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FewShotPlan {
+    /// How the embedding is trained; none: profiles only.
+    pub episodes: Option<Episodes>,
+    /// False alarms that diseases first seen after training may raise.
+    pub budget: NoveltyBudget,
+}
+
+/// Patients as both learners of this half read them, row by row the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Patients<'a> {
+    /// Encoded features, `n x columns`.
+    pub x: &'a Matrix<f32>,
+    /// Levels of the clinical features, `n x features`.
+    pub levels: &'a Matrix<u32>,
+}
+
+/// The fitted half.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Half {
+    pub profiles: Profiles,
+    pub network: Option<Network>,
+}
+
+/// An embedding with the prototypes in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    pub embedding: Embedding,
+    pub prototypes: Prototypes,
+    pub novelty: NoveltyAlarm,
+}
+
+/// A confirmed case of an orphan disease.
+#[derive(Debug, Clone, Copy)]
+pub struct Confirmed<'a> {
+    /// Identifies the case: the same one is never counted twice.
+    pub id: &'a str,
+    pub disease: &'a Disease,
+    /// The patient's encoded features, one row.
+    pub x: &'a Matrix<f32>,
+    /// The patient's levels.
+    pub levels: &'a [u32],
+}
+
+impl Half {
+    /// Fits on counted cases, `n x diseases`.
+    ///
+    /// # Errors
+    /// When the shapes do not fit each other.
+    pub fn fit(
+        plan: &FewShotPlan,
+        seed: u64,
+        axes: &[Axis],
+        patients: Patients<'_>,
+        counts: &Matrix<f64>,
+        diseases: &[Disease],
+    ) -> Result<Half> {
+        let profiles = Profiles::fit(axes, patients.levels, counts, diseases)?;
+        let network = match &plan.episodes {
+            Some(episodes) if learnable(counts, diseases) => {
+                let coded = coded_counts(counts, diseases)?;
+                let episodes = Episodes { seed, ..episodes.clone() };
+                let (embedding, _) = Embedding::train(patients.x, &coded, &episodes)?;
+                let prototypes = Prototypes::fit(&embedding.embed(patients.x)?, &coded)?;
+                Some(Network { embedding, prototypes, novelty: NoveltyAlarm::none() })
+            }
+            _ => None,
+        };
+        Ok(Half { profiles, network })
+    }
+
+    /// Sets the prototypes' sharpness and open set by cases that this half has not seen.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn calibrate(&mut self, x: &Matrix<f32>, counts: &Matrix<f64>, diseases: &[Disease]) -> Result<()> {
+        if let Some(network) = &mut self.network {
+            let held = coded_counts(counts, diseases)?;
+            if held.diseases().iter().enumerate().any(|(j, _)| held.total(j) > 0.0) {
+                network.prototypes.calibrate(&network.embedding.embed(x)?, &held)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over how sure to be, as halves were calibrated by cases that they had not seen.
+    pub fn adopt_sharpness(&mut self, calibrated: &[Half]) {
+        let of_half = |half: &Half| half.network.as_ref().map(|network| network.prototypes.sharpness().ln());
+        let logs: Vec<f64> = calibrated.iter().filter_map(of_half).collect();
+        if let Some(network) = self.network.as_mut().filter(|_| !logs.is_empty()) {
+            network.prototypes.set_sharpness((logs.iter().sum::<f64>() / logs.len() as f64).exp());
+        }
+    }
+
+    /// What the prototypes say of patients; none without a network.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn margins(&self, x: &Matrix<f32>) -> Result<Option<Margins>> {
+        let of_network = |network: &Network| network.prototypes.margins(&network.embedding.embed(x)?);
+        self.network.as_ref().map(of_network).transpose()
+    }
+
+    /// Counts one confirmed case of an orphan disease, known or new; false when it was counted before. The alarms
+    /// of new diseases are set again by [`Half::watch`].
+    ///
+    /// # Errors
+    /// When the case does not fit the half, or another case has its identifier.
+    pub fn add(&mut self, case: &Confirmed<'_>) -> Result<bool> {
+        if let (Some(network), Some(code)) = (&mut self.network, &case.disease.code) {
+            let point = network.embedding.embed(case.x)?;
+            let coded = Coded { code: code.clone(), orphan: true };
+            if network.prototypes.add(&coded, case.id, &point)?.is_none() {
+                return Ok(false);
+            }
+        }
+        self.profiles.add(case.disease, case.levels, 1.0)?;
+        Ok(true)
+    }
+
+    /// Sets the alarms of new diseases within their budget, by the training cohort.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn watch(
+        &mut self,
+        budget: &NoveltyBudget,
+        x: &Matrix<f32>,
+        population: &Population<'_>,
+    ) -> Result<()> {
+        if let (Some(margins), Some(network)) = (self.margins(x)?, &mut self.network) {
+            network.novelty = match network.prototypes.new_diseases().next() {
+                Some(_) => budget.fit(&margins.novelty, population)?,
+                None => NoveltyAlarm::none(),
+            };
+        }
+        Ok(())
+    }
+
+    /// Whether a new disease alarms each patient.
+    pub fn raised(&self, margins: Option<&Margins>, row: usize) -> bool {
+        match (&self.network, margins) {
+            (Some(network), Some(margins)) => network.novelty.raised(margins.novelty.row(row)),
+            _ => false,
+        }
+    }
+
+    /// Codes of the orphan diseases, in the order of [`Half::posterior`].
+    pub fn orphan_codes(&self) -> Vec<String> {
+        let orphan = self.profiles.tallies().iter().filter(|tally| tally.disease.orphan);
+        let mut codes: Vec<String> = orphan.filter_map(|tally| tally.disease.code.clone()).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        codes
+    }
+
+    /// P(disease | patient, orphan) over `codes`, as [`Half::orphan_codes`] gave them: the mean of what profiles and prototypes say. Sums
+    /// to 1 at most; the rest is a disease that nobody has seen, or one without a code.
+    pub fn posterior(
+        &self,
+        codes: &[String],
+        levels: &[u32],
+        margins: Option<&Margins>,
+        row: usize,
+        joint: &mut Vec<f64>,
+    ) -> Vec<f64> {
+        let mut posterior = vec![0.0; codes.len()];
+        let place = |code: &str| codes.binary_search_by(|known| known.as_str().cmp(code)).ok();
+        let experts = if self.network.is_some() { 2.0 } else { 1.0 };
+        self.profiles.joint(levels, joint);
+        let orphan =
+            || self.profiles.tallies().iter().zip(joint.iter()).filter(|(tally, _)| tally.disease.orphan);
+        let highest = orphan().map(|(_, log)| *log).fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = orphan().map(|(_, log)| (log - highest).exp()).sum();
+        for (tally, log) in orphan() {
+            if let Some(place) = tally.disease.code.as_deref().and_then(place) {
+                posterior[place] += (log - highest).exp() / total / experts;
+            }
+        }
+        if let (Some(network), Some(margins)) = (&self.network, margins) {
+            for (disease, p) in network.prototypes.orphans().zip(margins.posterior.row(row)) {
+                if let Some(place) = place(&disease.code) {
+                    posterior[place] += f64::from(*p) / experts;
+                }
+            }
+        }
+        posterior
+    }
+
+    /// Numbers that [`Half::opinions`] puts behind the boosters' margins of a patient.
+    pub fn width(groups: usize) -> usize {
+        groups + 1
+    }
+
+    /// This half's opinion of every patient: the profiles' margins of the groups and the prototypes' rarity margin (0 without
+    /// prototypes). `write(row, opinion)` is called once per patient.
+    pub fn opinions(
+        &self,
+        groups: usize,
+        levels: &Matrix<u32>,
+        margins: Option<&Margins>,
+        mut write: impl FnMut(usize, &[f64]),
+    ) {
+        let mut opinion = vec![0.0; Half::width(groups)];
+        let mut joint = Vec::new();
+        for (i, levels) in levels.iter_rows().enumerate() {
+            let (profile, rarity) = opinion.split_at_mut(groups);
+            self.profiles.margins(levels, &mut joint, profile);
+            let margin = margins.and_then(|margins| margins.rarity.get(i)).copied().unwrap_or_default();
+            rarity.fill(margin.clamp(-SUREST, SUREST));
+            write(i, &opinion);
+        }
+    }
+}
+
+/// An embedding needs two diseases with two cases each, and prototypes something that is not orphan.
+fn learnable(counts: &Matrix<f64>, diseases: &[Disease]) -> bool {
+    let total = |disease: usize| counts.iter_rows().filter_map(|row| row.get(disease)).sum::<f64>();
+    let totals: Vec<f64> = (0..diseases.len()).map(total).collect();
+    let several = totals.iter().filter(|total| **total >= 2.0).count() >= 2;
+    let has = |orphan: bool| {
+        diseases.iter().zip(&totals).any(|(disease, total)| disease.orphan == orphan && *total > 0.0)
+    };
+    several && has(false) && has(true)
+}
+
+/// Counts by code. Severities of one disease are one disease; what has no code is known by its group.
+fn coded_counts(counts: &Matrix<f64>, diseases: &[Disease]) -> Result<DiseaseCounts> {
+    let code = |disease: &Disease| {
+        let code = disease.code.clone().unwrap_or_else(|| format!("group {}", disease.group));
+        // Apart, should records call a disease orphan here and common there.
+        if disease.orphan { code } else { format!("common {code}") }
+    };
+    let mut coded: Vec<Coded> = Vec::new();
+    let mut column = Vec::with_capacity(diseases.len());
+    for disease in diseases {
+        let code = code(disease);
+        column.push(match coded.iter().position(|known| known.code == code) {
+            Some(position) => position,
+            None => {
+                coded.push(Coded { code, orphan: disease.orphan });
+                coded.len() - 1
+            }
+        });
+    }
+    let column = &column;
+    let entries = counts.iter_rows().enumerate().flat_map(|(row, cases)| {
+        let seen = column.iter().zip(cases).filter(|(_, cases)| **cases > 0.0);
+        seen.map(move |(column, cases)| (*column, row, *cases))
+    });
+    DiseaseCounts::new(coded, counts.rows(), entries)
+}
