@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use super::counts::DiseaseCounts;
-use super::network::{DIM, HIDDEN, Layer, Network};
+use super::network::{Activations, DIM, HIDDEN, Layer, Network};
 use super::tensors::{Reader, Writer};
 use super::training::{Episodes, train};
 use crate::bundle::digest;
 use crate::{Error, Matrix, Result};
+
+/// Patients that pass through the network together: what they leave stays in the processor's cache.
+const BLOCK: usize = 64;
 
 /// A trained embedding. Its digest is its identity: points of different embeddings never meet.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +65,12 @@ impl Embedding {
         if x.columns() != self.columns() {
             return Err(Error::shape("columns of the patients to embed", self.columns(), x.columns()));
         }
-        let points = x.iter_rows().map(|row| self.network.embed(row)).collect();
+        let mut points = Vec::with_capacity(x.rows());
+        let mut kept = Activations::default();
+        for rows in x.as_slice().chunks(BLOCK * self.columns()) {
+            self.network.forward(rows, &mut kept);
+            points.extend_from_slice(&kept.output);
+        }
         Ok(Embedded { points, embedding: self.digest.clone() })
     }
 

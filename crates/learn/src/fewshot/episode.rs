@@ -128,7 +128,11 @@ impl Task {
         for (truth, (z, by_z)) in z.chunks_exact(each).zip(by_z.chunks_exact_mut(each)).enumerate() {
             for (z, by_z) in z.iter().zip(by_z).skip(self.shots) {
                 for (p, prototype) in p.iter_mut().zip(&prototypes) {
-                    *p = -z.iter().zip(prototype).map(|(z, c)| (z - c) * (z - c)).sum::<f32>();
+                    let mut squared = [0.0; DIM];
+                    for d in 0..DIM {
+                        squared[d] = (z[d] - prototype[d]) * (z[d] - prototype[d]);
+                    }
+                    *p = -squared.iter().sum::<f32>();
                 }
                 loss -= log_softmax(&mut p, truth);
                 p[truth] -= 1.0;

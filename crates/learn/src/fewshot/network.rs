@@ -54,21 +54,17 @@ impl<const O: usize> Layer<O> {
         layer
     }
 
-    fn apply(&self, x: &[f32]) -> [f32; O] {
-        combine(x, &self.weight, self.bias)
-    }
-
     /// Adds one row's part of the gradient: input `x`, derivative of the loss by the output `g`.
     fn add_gradient(&mut self, x: &[f32], g: &[f32; O]) {
         for (x, weight) in x.chunks(CHUNK).zip(self.weight.chunks_mut(CHUNK)) {
-            let (list, count) = nonzero(x);
-            for &(k, x) in list.iter().take(count) {
-                if let Some(weight) = weight.get_mut(k) {
-                    weight.iter_mut().zip(g).for_each(|(sum, g)| *sum += x * g);
+            let mut list = [(0, 0.0); CHUNK];
+            for &(k, x) in nonzero(x, &mut list) {
+                if let Some(weight) = weight.get_mut(k as usize) {
+                    add_scaled(weight, x, g);
                 }
             }
         }
-        self.bias.iter_mut().zip(g).for_each(|(sum, g)| *sum += g);
+        add_scaled(&mut self.bias, 1.0, g);
     }
 
     /// `O` rows of inputs.
@@ -125,23 +121,22 @@ impl Network {
         ]
     }
 
-    /// The embedding of one row of `columns` numbers.
-    pub(super) fn embed(&self, x: &[f32]) -> [f32; DIM] {
-        let first = relu(self.first.apply(x));
-        self.third.apply(&relu(self.second.apply(&first)))
-    }
-
     /// Forward pass over `rows`, each of `columns` numbers.
     pub(super) fn forward(&self, rows: &[f32], kept: &mut Activations) {
-        kept.first.clear();
-        kept.second.clear();
-        kept.output.clear();
-        for x in rows.chunks_exact(self.columns().max(1)) {
-            let first = relu(self.first.apply(x));
-            let second = relu(self.second.apply(&first));
-            kept.output.push(self.third.apply(&second));
-            kept.first.push(first);
-            kept.second.push(second);
+        let rows = rows.chunks_exact(self.columns().max(1));
+        kept.first.resize(rows.len(), [0.0; HIDDEN]);
+        kept.second.resize(rows.len(), [0.0; HIDDEN]);
+        kept.output.resize(rows.len(), [0.0; DIM]);
+        let kept = kept.first.iter_mut().zip(&mut kept.second).zip(&mut kept.output);
+        for (x, ((first, second), output)) in rows.zip(kept) {
+            *first = self.first.bias;
+            add_product(first, x, &self.first.weight);
+            relu(first);
+            *second = self.second.bias;
+            add_product(second, first, &self.second.weight);
+            relu(second);
+            *output = self.third.bias;
+            add_product(output, second, &self.third.weight);
         }
     }
 
@@ -159,50 +154,64 @@ impl Network {
         let rows = rows.chunks_exact(self.columns().max(1));
         for (((x, first), second), g) in rows.zip(&kept.first).zip(&kept.second).zip(by_output) {
             gradient.third.add_gradient(second, g);
-            let g = through_relu(combine(g, &third_back, [0.0; HIDDEN]), second);
-            gradient.second.add_gradient(first, &g);
-            let g = through_relu(combine(&g, &second_back, [0.0; HIDDEN]), first);
-            gradient.first.add_gradient(x, &g);
+            let mut by_second = [0.0; HIDDEN];
+            add_product(&mut by_second, g, &third_back);
+            through_relu(&mut by_second, second);
+            gradient.second.add_gradient(first, &by_second);
+            let mut by_first = [0.0; HIDDEN];
+            add_product(&mut by_first, &by_second, &second_back);
+            through_relu(&mut by_first, first);
+            gradient.first.add_gradient(x, &by_first);
         }
     }
 }
 
-/// `start + x weight`.
-fn combine<const O: usize>(x: &[f32], weight: &[[f32; O]], start: [f32; O]) -> [f32; O] {
-    let mut sum = start;
+/// `sum += x weight`.
+#[inline]
+fn add_product<const O: usize>(sum: &mut [f32; O], x: &[f32], weight: &[[f32; O]]) {
     for (x, weight) in x.chunks(CHUNK).zip(weight.chunks(CHUNK)) {
-        let (list, count) = nonzero(x);
-        for &(k, x) in list.iter().take(count) {
-            if let Some(weight) = weight.get(k) {
-                sum.iter_mut().zip(weight).for_each(|(sum, weight)| *sum += x * weight);
+        let mut list = [(0, 0.0); CHUNK];
+        for &(k, x) in nonzero(x, &mut list) {
+            if let Some(weight) = weight.get(k as usize) {
+                add_scaled(sum, x, weight);
             }
         }
     }
-    sum
 }
 
-/// Positions and values of the numbers that are not zero, of at most [`CHUNK`], and how many. Without
-/// a branch: where the zeros are cannot be predicted, and a wrong guess costs more than the sum.
-fn nonzero(x: &[f32]) -> ([(usize, f32); CHUNK], usize) {
-    let mut list = [(0, 0.0); CHUNK];
+/// `sum += x row`. By position: the innermost loop must not depend on what else the compiler sees through.
+#[inline]
+fn add_scaled<const N: usize>(sum: &mut [f32; N], x: f32, row: &[f32; N]) {
+    for i in 0..N {
+        sum[i] += x * row[i];
+    }
+}
+
+/// Positions and values of the numbers that are not zero, of at most [`CHUNK`]. Without a branch: where the
+/// zeros are cannot be predicted, and a wrong guess costs more than the sum.
+#[inline]
+fn nonzero<'a>(x: &[f32], list: &'a mut [(u32, f32); CHUNK]) -> &'a [(u32, f32)] {
     let mut count = 0;
     for (k, &x) in x.iter().enumerate() {
-        list[count % CHUNK] = (k, x);
+        list[count % CHUNK] = (k as u32, x);
         count += usize::from(x != 0.0);
     }
-    (list, count)
+    list.get(..count).unwrap_or_default()
 }
 
-fn relu<const N: usize>(x: [f32; N]) -> [f32; N] {
-    x.map(|x| x.max(0.0))
-}
-
-/// The derivative by ReLU's input, where its output is `y`.
-fn through_relu<const N: usize>(mut g: [f32; N], y: &[f32; N]) -> [f32; N] {
-    for (g, &y) in g.iter_mut().zip(y) {
-        *g = if y > 0.0 { *g } else { 0.0 };
+#[inline]
+fn relu<const N: usize>(x: &mut [f32; N]) {
+    for x in x {
+        *x = x.max(0.0);
     }
-    g
+}
+
+/// Turns the derivative by ReLU's output `y` into that by its input.
+#[inline]
+fn through_relu<const N: usize>(g: &mut [f32; N], y: &[f32; N]) {
+    for i in 0..N {
+        g[i] = if y[i] > 0.0 { g[i] } else { 0.0 };
+    }
 }
 
 #[cfg(test)]
@@ -247,7 +256,6 @@ mod tests {
         network.forward(&rows, &mut kept);
         assert_eq!(kept.output.len(), 6);
         for (x, output) in rows.chunks(COLUMNS).zip(&kept.output) {
-            assert_eq!(network.embed(x), *output);
             for (got, expected) in output.iter().zip(embed_plainly(&network, x)) {
                 assert!((f64::from(*got) - expected).abs() < 1e-4, "{got} {expected}");
             }

@@ -170,3 +170,107 @@ impl Tail {
         within.checked_sub(1).and_then(|last| self.steps.get(last)).map(|&(margin, _)| margin)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+    use super::*;
+
+    fn uniform(rng: &mut ChaCha8Rng) -> f64 {
+        f64::from(rng.next_u32()) / f64::from(u32::MAX)
+    }
+
+    /// Margins of `n` patients under `m` diseases, the first of which go together.
+    fn margins(n: usize, m: usize, seed: u64) -> Matrix<f64> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut data = Vec::new();
+        for _ in 0..n {
+            let shared = uniform(&mut rng);
+            data.extend(
+                (0..m).map(|j| if j < 2 { shared + 0.1 * uniform(&mut rng) } else { uniform(&mut rng) }),
+            );
+        }
+        Matrix::from_vec(n, m, data).unwrap()
+    }
+
+    fn rate(alarm: &NoveltyAlarm, novelty: &Matrix<f64>) -> f64 {
+        novelty.iter_rows().filter(|row| alarm.raised(row)).count() as f64 / novelty.rows() as f64
+    }
+
+    #[test]
+    fn the_conformal_position_of_known_sizes() {
+        let fit = |n: usize, each: f64| {
+            let novelty = Matrix::from_vec(n, 1, (0..n).map(|i| i as f64).collect()).unwrap();
+            let ones = vec![1.0; n];
+            let population = Population { negatives: &ones, everyone: &ones, alarmed: &vec![false; n] };
+            NoveltyBudget { each, total: 1.0, alerts: None }.fit(&novelty, &population).unwrap().thresholds[0]
+        };
+        // floor(each (n + 1)) negatives may be alarmed: 0.5 % of 198 is not yet one.
+        assert_eq!([fit(198, 0.005), fit(199, 0.005), fit(999, 0.005)], [None, Some(198.0), Some(994.0)]);
+        assert_eq!(fit(10, 1.0), Some(0.0));
+    }
+
+    #[test]
+    fn a_new_negative_is_alarmed_within_the_budget_on_average() {
+        let trials = 400;
+        let mut sum = 0.0;
+        for seed in 0..trials {
+            let ones = [1.0; 300];
+            let population = Population { negatives: &ones, everyone: &ones, alarmed: &[false; 300] };
+            let budget = NoveltyBudget { each: 0.02, total: 1.0, alerts: None };
+            let alarm = budget.fit(&margins(300, 1, seed), &population).unwrap();
+            sum += rate(&alarm, &margins(2_000, 1, 10_000 + seed)) / trials as f64;
+        }
+        // Six of 301; the standard error of the mean is 0.0004.
+        assert!((sum - 6.0 / 301.0).abs() < 0.0016, "{sum}");
+    }
+
+    #[test]
+    fn all_together_stay_within_the_total_and_use_it() {
+        let novelty = margins(20_000, 8, 1);
+        let ones = vec![1.0; 20_000];
+        let population = Population { negatives: &ones, everyone: &ones, alarmed: &vec![false; 20_000] };
+        let alarm = NoveltyBudget::default().fit(&novelty, &population).unwrap();
+        let union = rate(&alarm, &novelty);
+        assert!(union <= 0.02 && union > 0.0199, "{union}");
+        assert_eq!(union, alarm.false_alarms);
+        // Two diseases that go together cost less than their sum, so each gets more than an eighth.
+        assert!(alarm.each > 0.02 / 8.0 && alarm.each < 0.005, "{}", alarm.each);
+    }
+
+    #[test]
+    fn what_alarms_already_leaves_the_rest() {
+        let novelty = margins(20_000, 3, 2);
+        // One in ten is no negative; the first 3 % are alarmed already.
+        let negatives: Vec<f64> = (0..20_000).map(|i| f64::from(u8::from(i % 10 > 0))).collect();
+        let alarmed: Vec<bool> = (0..20_000).map(|i| i < 600).collect();
+        let ones = vec![1.0; 20_000];
+        let population = Population { negatives: &negatives, everyone: &ones, alarmed: &alarmed };
+        let all = |alerts: f64| {
+            let budget = NoveltyBudget { alerts: Some(alerts), ..NoveltyBudget::default() };
+            let alarm = budget.fit(&novelty, &population).unwrap();
+            let raised = |i: usize| alarmed[i] || alarm.raised(novelty.row(i));
+            ((0..20_000).filter(|&i| raised(i)).count() as f64 / 20_000.0, alarm)
+        };
+        let (share, alarm) = all(0.035);
+        assert!(share <= 0.035 && share > 0.0349, "{share}");
+        assert!(alarm.each < 0.005);
+        let (share, alarm) = all(0.03);
+        assert!(share == 0.03 && alarm.false_alarms <= 0.001, "nothing is left: {share}");
+        let (share, alarm) = all(0.9);
+        assert!(share > 0.04 && alarm.each == 0.005);
+    }
+
+    #[test]
+    fn a_rare_margin_that_many_share_is_alarmed_whole_or_not() {
+        let novelty =
+            Matrix::from_vec(1_000, 1, (0..1_000).map(|i| f64::from(u8::from(i < 40))).collect()).unwrap();
+        let ones = vec![1.0; 1_000];
+        let population = Population { negatives: &ones, everyone: &ones, alarmed: &vec![false; 1_000] };
+        let fit = |each| NoveltyBudget { each, total: 1.0, alerts: None }.fit(&novelty, &population).unwrap();
+        assert_eq!(fit(0.03).thresholds, [None]);
+        assert_eq!((fit(0.05).thresholds, fit(0.05).false_alarms), (vec![Some(1.0)], 0.04));
+    }
+}

