@@ -86,6 +86,10 @@ pub struct Combination {
     pub temperature: Temperature,
     pub gate: Gate,
     pub alarm: Alarm,
+    /// What each member's margins of the groups fall by before members are pooled: the synthetic cases that it was
+    /// trained on made the groups that much more frequent. Empty without any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shifts: Vec<Vec<f64>>,
 }
 
 impl Combination {
@@ -211,6 +215,7 @@ mod tests {
             temperature: Temperature::IDENTITY,
             gate: Gate { platt, prototypes: 0.5 },
             alarm: Alarm { rule: Rule::default(), positives: 50, index: 10, threshold },
+            shifts: Vec::new(),
         }
     }
 

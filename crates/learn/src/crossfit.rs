@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::alarm::{Operating, Rule, curve};
+use crate::augment::{Augmented, Extended, Inflation, Odds};
 use crate::calibrate::{Scored, Temperature, class_calibration_error};
 use crate::combine::{Classes, Combination, Disease};
 use crate::fewshot::{FewShotPlan, Half, Margins, Patients};
@@ -102,6 +103,8 @@ pub struct Fitted {
     pub unseen_alarm: Vec<Vec<bool>>,
     /// The orphan probability's trade-off on out-of-fold scores.
     pub curve: Vec<Operating>,
+    /// None without synthetic cases.
+    pub inflation: Option<Inflation>,
 }
 
 /// Fits, calibrates and combines.
@@ -114,24 +117,45 @@ pub fn fit(
     trainer: &Trainer,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Fitted> {
+    fit_augmented(training, &[], recipe, trainer, progress)
+}
+
+/// The same with synthetic cases in the members' training: one entry per fold, or none. Each member sees those of its
+/// own fold alone, the few-shot half sees none. Their effect on the odds is taken back before anything is fitted to
+/// out-of-fold scores, which stay scores of real cases.
+///
+/// # Errors
+/// As [`fit`], and when the synthetic cases are not those of the folds.
+pub fn fit_augmented(
+    training: &Training,
+    augmented: &[Augmented],
+    recipe: &Recipe,
+    trainer: &Trainer,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Fitted> {
     training.check()?;
     recipe.alarm.check()?;
     let counts = training.group_counts();
-    let fits = trainer.fit_all(&training.jobs(&counts, recipe)?, progress)?;
+    let (jobs, shifts) = training.jobs(&counts, augmented, recipe)?;
+    let fits = trainer.fit_all(&jobs, progress)?;
     let n = training.x.rows();
     let every: Vec<usize> = (0..fits.len()).collect();
     let mut halves = training.halves(recipe, trainer.parallel())?;
     let mut half = halves.pop().ok_or_else(|| Error::Invalid("the few-shot half is missing".into()))?;
     // Each fold's opinions of `x`, by experts that have not seen the fold.
-    let mut unseen = Vec::with_capacity(fits.len());
-    for (fit, half) in fits.iter().zip(&halves) {
-        let boosted = pooled(std::slice::from_ref(fit), 0..n);
+    let (mut unseen, mut odds) = (Vec::with_capacity(fits.len()), Odds::default());
+    for (fold, (fit, half)) in fits.iter().zip(&halves).enumerate() {
+        let (fit, shift) = (std::slice::from_ref(fit), shifts.get(fold..=fold).unwrap_or_default());
+        let boosted = pooled(fit, shift, 0..n);
+        if !shift.is_empty() {
+            odds.add(&pooled(fit, &[], 0..n), &boosted, &counts[fold], &training.classes.groups);
+        }
         unseen.push(opinions(&boosted, half, &training.x, &training.levels)?);
     }
     half.adopt_sharpness(&halves);
     let scores = OutOfFold { opinions: &unseen, counts: &counts, classes: &training.classes };
-    let combination = scores.combination(recipe.alarm, &every);
-    let boosted = pooled(&fits, n..n + training.score.rows());
+    let combination = Combination { shifts, ..scores.combination(recipe.alarm, &every) };
+    let boosted = pooled(&fits, &combination.shifts, n..n + training.score.rows());
     let margins = half.margins(&training.score)?;
     let answered = opinions_with(&boosted, &half, &training.score_levels, margins.as_ref());
     let (answers, answers_without_alarm) = answer_all(&combination, &answered, |_| false);
@@ -148,6 +172,7 @@ pub fn fit(
         nearest: NearestTable::of(&half, &training.score_levels, margins.as_ref()),
         half,
         boosted,
+        inflation: (!augmented.is_empty()).then(|| odds.inflation()),
         combination,
     };
     for (fold, opinions) in unseen.iter().enumerate() {
@@ -169,6 +194,28 @@ pub fn fit(
         })
         .collect();
     Ok(fitted)
+}
+
+impl Fitted {
+    /// Average precision of the orphan probability on each fold's cases, answered by what had no part in them; none for
+    /// a fold without an orphan case.
+    pub fn unseen_precision(&self, training: &Training) -> Vec<Option<f64>> {
+        let counts = training.group_counts();
+        let folds = self.unseen.iter().zip(&counts);
+        folds
+            .map(|(answers, counts)| {
+                let entries = answers.iter_rows().zip(counts.iter_rows()).map(|(answer, counts)| {
+                    let orphans = orphans(&training.classes, counts);
+                    (
+                        answer.last().copied().unwrap_or_default(),
+                        orphans,
+                        counts.iter().sum::<f64>() - orphans,
+                    )
+                });
+                Scored { entries: entries.collect() }.average_precision()
+            })
+            .collect()
+    }
 }
 
 impl Training {
@@ -263,36 +310,56 @@ impl Training {
         Ok(halves)
     }
 
-    /// One job per fold: train on the others, stop on it, score `x` and then the rows to answer.
-    fn jobs(&self, counts: &[Matrix<f64>], recipe: &Recipe) -> Result<Vec<Job>> {
+    /// One job per fold: train on the others, stop on it, score `x` and then the rows to answer. Beside them what each
+    /// member's margins have to fall by, where synthetic cases join in.
+    fn jobs(
+        &self,
+        counts: &[Matrix<f64>],
+        augmented: &[Augmented],
+        recipe: &Recipe,
+    ) -> Result<(Vec<Job>, Vec<Vec<f64>>)> {
+        if !augmented.is_empty() && augmented.len() != counts.len() {
+            return Err(Error::shape("folds with synthetic cases", counts.len(), augmented.len()));
+        }
+        let mut shifts = Vec::with_capacity(augmented.len());
         let (n, columns) = (self.x.rows(), self.x.columns());
         let rows = [self.x.as_slice(), self.score.as_slice()].concat();
         let score = Matrix::from_vec(n + self.score.rows(), columns, rows)?;
-        (0..counts.len())
-            .map(|fold| {
-                let mut train = vec![0.0; n * self.classes.groups.len()];
-                for (_, other) in counts.iter().enumerate().filter(|(other, _)| *other != fold) {
-                    train.iter_mut().zip(other.as_slice()).for_each(|(sum, count)| *sum += count);
+        let jobs = counts.iter().enumerate().map(|(fold, held_out)| {
+            let mut train = vec![0.0; n * self.classes.groups.len()];
+            for (_, other) in counts.iter().enumerate().filter(|(other, _)| *other != fold) {
+                train.iter_mut().zip(other.as_slice()).for_each(|(sum, count)| *sum += count);
+            }
+            let train = Matrix::from_vec(n, self.classes.groups.len(), train)?;
+            // Members draw their cases and columns independently.
+            let seed = recipe.seed.wrapping_mul(1_000_003).wrapping_add(fold as u64);
+            let (x, train, held_out) = match augmented.get(fold) {
+                None => (self.x.clone(), train, held_out.clone()),
+                Some(augmented) => {
+                    let Extended { x, train, held_out, shift } =
+                        augmented.extend(fold, &self.x, &train, held_out)?;
+                    shifts.push(shift);
+                    (x, train, held_out)
                 }
-                let train = Matrix::from_vec(n, self.classes.groups.len(), train)?;
-                // Members draw their cases and columns independently.
-                let seed = recipe.seed.wrapping_mul(1_000_003).wrapping_add(fold as u64);
-                let target = Target::Counts { train, held_out: counts.get(fold).cloned() };
-                // One thread a process, folds side by side: the same result whatever the machine.
-                let job = Job::new(self.x.clone(), target, recipe.parameters.clone());
-                Ok(Job { score: Some(score.clone()), seed, ..job })
-            })
-            .collect()
+            };
+            let target = Target::Counts { train, held_out: Some(held_out) };
+            // One thread a process, folds side by side: the same result whatever the machine.
+            let job = Job::new(x, target, recipe.parameters.clone());
+            Ok(Job { score: Some(score.clone()), seed, ..job })
+        });
+        let jobs = jobs.collect::<Result<_>>()?;
+        Ok((jobs, shifts))
     }
 }
 
-/// Log of the members' mean probabilities of some scored rows; in single precision, as they are kept.
-fn pooled(fits: &[Fit], rows: std::ops::Range<usize>) -> Matrix<f32> {
+/// Log of the members' mean probabilities of some scored rows; in single precision, as they are kept. `shifts`: what
+/// each member's margins fall by, none without synthetic cases.
+fn pooled(fits: &[Fit], shifts: &[Vec<f64>], rows: std::ops::Range<usize>) -> Matrix<f32> {
     let groups = fits.first().map_or(0, |fit| fit.margins.columns());
     let mut pooled = Matrix::zeros(rows.len(), groups);
     let mut margins = vec![0.0; groups];
     for (i, row) in rows.enumerate() {
-        pool_margins(fits.iter().map(|fit| fit.margins.row(row)), &mut margins);
+        pool_margins(fits.iter().map(|fit| fit.margins.row(row)), shifts, &mut margins);
         pooled.row_mut(i).iter_mut().zip(&margins).for_each(|(kept, margin)| *kept = *margin as f32);
     }
     pooled
@@ -342,13 +409,19 @@ pub(crate) fn answer_all(
     (with, without)
 }
 
-/// Log of the mean of the distributions that the members' margins stand for.
-pub(crate) fn pool_margins<'a>(members: impl ExactSizeIterator<Item = &'a [f32]>, pooled: &mut [f64]) {
+/// Log of the mean of the distributions that the members' margins, less their shifts, stand for.
+pub(crate) fn pool_margins<'a>(
+    members: impl ExactSizeIterator<Item = &'a [f32]>,
+    shifts: &[Vec<f64>],
+    pooled: &mut [f64],
+) {
     let count = members.len() as f64;
     let mut p = vec![0.0; pooled.len()];
+    let none = vec![0.0; pooled.len()];
     pooled.fill(0.0);
-    for margins in members {
-        softmax_into(margins.iter().map(|&margin| f64::from(margin)), &mut p);
+    for (member, margins) in members.enumerate() {
+        let shift = shifts.get(member).unwrap_or(&none);
+        softmax_into(margins.iter().zip(shift).map(|(&margin, shift)| f64::from(margin) - shift), &mut p);
         pooled.iter_mut().zip(&p).for_each(|(sum, p)| *sum += p);
     }
     pooled.iter_mut().for_each(|sum| *sum = (*sum / count).max(f64::MIN_POSITIVE).ln());
@@ -398,6 +471,7 @@ impl OutOfFold<'_> {
             temperature,
             gate: Gate::IDENTITY,
             alarm: rule.choose(&Scored::default()),
+            shifts: Vec::new(),
         };
         let rarity = rarity(&combination, &opinions, &counts);
         combination.gate = Gate::fit(&rarity);
@@ -424,20 +498,19 @@ impl OutOfFold<'_> {
 
 /// The gate's scores with the cases; without an orphan group all scores are 0.
 fn rarity(combination: &Combination, opinions: &Matrix<f64>, counts: &Matrix<f64>) -> Rarity {
-    let groups = &combination.classes.groups;
     let entries = opinions
         .iter_rows()
         .zip(counts.iter_rows())
         .map(|(opinions, counts)| {
-            let orphans = counts
-                .iter()
-                .zip(groups)
-                .filter(|(_, group)| group.orphan)
-                .map(|(count, _)| count)
-                .sum::<f64>();
+            let orphans = orphans(&combination.classes, counts);
             let (g, r) = combination.rarity(opinions);
             (g, r, orphans, counts.iter().sum::<f64>() - orphans)
         })
         .collect();
     Rarity { entries }
+}
+
+/// Orphan cases among those of every group.
+fn orphans(classes: &Classes, counts: &[f64]) -> f64 {
+    counts.iter().zip(&classes.groups).filter(|(_, group)| group.orphan).map(|(count, _)| count).sum()
 }

@@ -7,6 +7,7 @@
 //! Invariant: the only `unsafe` is in `ffi`; the same counts, seed and threads give the same bytes.
 
 pub mod alarm;
+pub mod augment;
 pub mod bundle;
 pub mod calibrate;
 pub mod combine;

@@ -22,6 +22,13 @@ pub struct Verdict {
     pub allowed: bool,
 }
 
+/// The trials of two cross-fits of the same folds: average precisions on each fold's unseen cases
+/// ([`crate::crossfit::Fitted::unseen_precision`]). Folds without an orphan case say nothing.
+pub fn trials(real_alone: &[Option<f64>], with_synthetic: &[Option<f64>]) -> Vec<Trial> {
+    let pairs = real_alone.iter().zip(with_synthetic);
+    pairs.filter_map(|(real, with)| Some(Trial { real_alone: (*real)?, with_synthetic: (*with)? })).collect()
+}
+
 /// Synthetic cases are used only where the average precision on unseen real cases rises by more than one standard
 /// error. Fewer than two folds prove nothing: then they are blocked.
 pub fn judge(trials: Vec<Trial>) -> Verdict {
@@ -41,6 +48,12 @@ mod tests {
     fn trials(pairs: &[(f64, f64)]) -> Vec<Trial> {
         let trial = |&(real_alone, with_synthetic): &(f64, f64)| Trial { real_alone, with_synthetic };
         pairs.iter().map(trial).collect()
+    }
+
+    #[test]
+    fn folds_without_an_orphan_case_are_left_out() {
+        let found = super::trials(&[Some(0.1), None, Some(0.3)], &[Some(0.2), Some(0.5), None]);
+        assert_eq!(found, [Trial { real_alone: 0.1, with_synthetic: 0.2 }]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
-pub use guard::{Trial, Verdict, judge};
+pub use guard::{Trial, Verdict, judge, trials};
 
 use crate::{Error, Result};
 use columns::Columns;

@@ -126,6 +126,10 @@ impl Direct {
         {
             return Err(Error::Invalid("the model's members do not fit its columns and classes".into()));
         }
+        let shifts = &combination.shifts;
+        if !(shifts.is_empty() || shifts.len() == members.len()) || shifts.iter().any(|s| s.len() != groups) {
+            return Err(Error::shape("shifts of the members", members.len(), shifts.len()));
+        }
         let total = background.iter().map(|(_, weight)| weight).sum::<f64>();
         let weighted =
             background.iter().all(|(_, weight)| weight.is_finite() && *weight >= 0.0) && total > 0.0;
@@ -185,7 +189,7 @@ impl Direct {
         for (member, margins) in self.members.iter().zip(margins.chunks_exact_mut(groups)) {
             member.margins(row, margins);
         }
-        pool_margins(margins.chunks_exact(groups), &mut opinions);
+        pool_margins(margins.chunks_exact(groups), &self.combination.shifts, &mut opinions);
         let (x, one) = self.as_read(levels, row)?;
         let said = self.half.margins(&x)?;
         self.half.opinions(groups, &one, said.as_ref(), |_, few| opinions.extend_from_slice(few));

@@ -7,6 +7,7 @@ mod cells;
 mod cohort;
 mod fewshot;
 mod gan;
+mod leak;
 mod learners;
 mod model;
 mod python;

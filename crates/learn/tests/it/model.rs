@@ -3,15 +3,18 @@
 
 use std::sync::OnceLock;
 
+use clinical::{Rarity, Severity, Study};
 use learn::Matrix;
 use learn::alarm::Rule;
+use learn::augment::Augmented;
 use learn::combine::{Classes, Disease, Group};
-use learn::crossfit::{Fitted, Member, Recipe, Training, fit};
+use learn::crossfit::{Fitted, Member, Recipe, Training, fit, fit_augmented};
 use learn::fewshot::{Episodes, FewShotPlan, NoveltyBudget};
 use learn::learner::{Job, Learner, Parameters, Target, Xgboost};
 use learn::predict::{Columns, Direct, Estimator, Predictor, Table, sample_background};
 use learn::profile::Axis;
 use learn::verify::verify;
+use prepare::{Cohort, Folds, Groups, Stratum, Synthetic, TrainingCounts};
 
 use crate::worker::trainer;
 
@@ -189,12 +192,62 @@ fn the_rust_reader_scores_as_the_library_does() {
     assert_eq!(estimator.score(&training.x).unwrap(), fit.margins);
 }
 
-fn direct(background: Vec<(usize, f64)>) -> Direct {
+fn direct(fitted: &Fitted, background: Vec<(usize, f64)>) -> Direct {
     let columns = Columns::of(&DIMS, encode).unwrap();
-    let read = |member: &Member| Estimator::read(fitted().learner, "member", &member.model).unwrap();
-    let members = fitted().members.iter().map(read).collect();
+    let read = |member: &Member| Estimator::read(fitted.learner, "member", &member.model).unwrap();
+    let members = fitted.members.iter().map(read).collect();
     let background = background.into_iter().map(|(cell, weight)| (levels(cell).to_vec(), weight)).collect();
-    Direct::new(columns, members, fitted().half.clone(), fitted().combination.clone(), background).unwrap()
+    Direct::new(columns, members, fitted.half.clone(), fitted.combination.clone(), background).unwrap()
+}
+
+/// Synthetic orphan cases of every member, five times the real ones and distributed as orphan cases truly are.
+fn augmented() -> Vec<Augmented> {
+    let study = Study::default_study();
+    let stratum = |&(severity, orphan): &(usize, bool)| Stratum {
+        severity: Severity(severity as u8),
+        rarity: (severity > 0).then_some(if orphan { Rarity::Orphan } else { Rarity::Common }),
+        disease_code: None,
+    };
+    let cohort =
+        Cohort::new(GROUPS.iter().flat_map(|group| [(0, 0, stratum(group), 1), (0, 13, stratum(group), 1)]));
+    let (groups, folds) = (Groups::of(study, &cohort), Folds::new(&study.split, 5));
+    let orphans: f64 = training().folds.iter().flat_map(|fold| fold.iter_rows().map(|row| row[3])).sum();
+    let share: f64 = (0..120).map(|cell| truth(cell)[3]).sum();
+    let made = |cell: usize| (3, cell, (4.0 * orphans * truth(cell)[3] / share).round() as u64);
+    (0..5)
+        .map(|fold| {
+            let training = TrainingCounts::without_fold(study, &cohort, &groups, folds, fold).unwrap();
+            let synthetic = Synthetic::of(&training, (0..120).map(made));
+            Augmented::of(&synthetic, 6, |cell, row| row.extend(encode(&levels(cell)))).unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn synthetic_cases_change_the_training_and_not_the_odds() {
+    let fitted = fit_augmented(&training(), &augmented(), &recipe(), &trainer(2), &mut |_| {}).unwrap();
+    // Orphan cases have grown sixfold in each member's training, and the margins fall by the logarithm of that.
+    assert_eq!(fitted.combination.shifts.len(), 5);
+    for shift in &fitted.combination.shifts {
+        assert!(shift[..3] == [0.0; 3] && (shift[3] - 6f64.ln()).abs() < 0.15, "{shift:?}");
+    }
+    let inflation = fitted.inflation.unwrap();
+    assert!(inflation.mean_before > 3.0 * inflation.share, "{inflation:?}");
+    assert!((inflation.mean_after / inflation.share - 1.0).abs() < 0.1, "{inflation:?}");
+    assert!(inflation.error_after < 0.01 && inflation.error_before > 0.03, "{inflation:?}");
+    let errors = (0..120).map(|cell| (fitted.answers.row(cell)[3] - truth(cell)[3]).abs() / 120.0);
+    assert!(errors.sum::<f64>() < 0.02);
+    // The models themselves, as they are kept, answer the same.
+    let direct = direct(&fitted, sample_background(&weights(), 100, 1));
+    for cell in 0..120 {
+        for (a, b) in direct.predict(&levels(cell)).unwrap().iter().zip(fitted.answers.row(cell)) {
+            assert!((a - b).abs() < 1e-6, "{cell}: {a} {b}");
+        }
+    }
+    // Ten orphan cases a fold among 1,200: their precision scatters, their mean stands above the share.
+    let precision = fitted.unseen_precision(&training());
+    let mean = precision.iter().map(|fold| fold.unwrap()).sum::<f64>() / 5.0;
+    assert!(mean > 3.0 * inflation.share, "{precision:?}");
 }
 
 #[test]
@@ -203,7 +256,7 @@ fn table_and_trees_answer_and_explain_alike() {
     let cohort: Vec<(usize, f64)> = weights().into_iter().step_by(2).collect();
     let table = Table::build(&DIMS, &fitted().answers, &cohort).unwrap();
     let background = sample_background(&cohort, 100, 1);
-    let predictors = [Predictor::Tabulated(table), Predictor::Direct(Box::new(direct(background)))];
+    let predictors = [Predictor::Tabulated(table), Predictor::Direct(Box::new(direct(fitted(), background)))];
     for cell in (0..120).step_by(7) {
         let [tabulated, direct] = &predictors;
         for (a, b) in
@@ -228,7 +281,7 @@ fn table_and_trees_answer_and_explain_alike() {
 
 #[test]
 fn the_nearest_disease_of_a_patient_is_the_same_from_the_table_and_from_the_models() {
-    let direct = direct(sample_background(&weights(), 100, 1));
+    let direct = direct(fitted(), sample_background(&weights(), 100, 1));
     for cell in 0..120 {
         let tabulated: Vec<(String, f64)> =
             fitted().nearest.of_cell(cell).map(|(code, p)| (code.to_owned(), p)).collect();
