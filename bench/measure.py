@@ -23,6 +23,7 @@ class Cost:
     wall: float
     peak_mib: float
     out: str = ""
+    error: str = ""
 
 
 def stat(pid):
@@ -121,7 +122,7 @@ def run(command, timeout=1800, env=None, expect=(0,)):
     if process.returncode not in expect:
         raise SystemExit(f"{' '.join(map(str, command))}\nended with {process.returncode} after {wall:.0f} s:\n{texts[1][-2000:]}")
     mib = max(peak[0], usage.ru_maxrss * 1024) / (1 << 20)
-    return Cost(usage.ru_utime + usage.ru_stime, wall, mib, texts[0])
+    return Cost(usage.ru_utime + usage.ru_stime, wall, mib, *texts)
 
 
 def median(costs):

@@ -5,6 +5,7 @@
 //! explanations and the monitors all follow from it; nothing else in the program names a feature.
 //! The default study is built in ([`Study::default_study`]).
 
+mod imbalance;
 mod learner;
 mod parse;
 mod plan;
@@ -14,6 +15,7 @@ use std::{ops::Range, sync::LazyLock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use imbalance::{GanPlan, Imbalance, Resampling};
 pub use learner::{Learner, Lightgbm, Mlp, Parameters, Training, Xgboost};
 pub use plan::{Alarm, FewShot, Gate, GateMetric, Predictor, Scaling, Split, Targets};
 
@@ -72,6 +74,7 @@ pub struct Study {
     pub lightgbm: Lightgbm,
     pub mlp: Mlp,
     pub few_shot: FewShot,
+    pub imbalance: Imbalance,
     pub alarm: Alarm,
     pub predictor: Predictor,
     pub targets: Targets,

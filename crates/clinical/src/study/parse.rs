@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{
-    Accepts, Alarm, Category, Choice, Feature, FewShot, Gate, Input, Kind, Lightgbm, Mlp, NumberWords,
-    Predictor, RarityLabels, Scaling, SeverityClass, Split, Study, StudyError, Targets, Training, Xgboost,
+    Accepts, Alarm, Category, Choice, Feature, FewShot, Gate, Imbalance, Input, Kind, Lightgbm, Mlp,
+    NumberWords, Predictor, RarityLabels, Resampling, Scaling, SeverityClass, Split, Study, StudyError,
+    Targets, Training, Xgboost,
 };
 use crate::{Domain, Text};
 
@@ -32,6 +33,8 @@ struct RawStudy {
     mlp: Mlp,
     #[serde(default)]
     few_shot: FewShot,
+    #[serde(default)]
+    imbalance: Imbalance,
     alarm: Alarm,
     predictor: Predictor,
     targets: Targets,
@@ -150,6 +153,7 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
     };
     check_learners(&training, &xgboost, &raw.lightgbm, &raw.mlp)?;
     raw.few_shot.check().map_err(|problem| invalid("[few_shot]", problem))?;
+    check_imbalance(&raw.imbalance, &features)?;
     let domain = Domain::new(features.iter().map(Feature::dim).collect());
     Ok(Study {
         name: raw.name,
@@ -165,6 +169,7 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
         lightgbm: raw.lightgbm,
         mlp: raw.mlp,
         few_shot: raw.few_shot,
+        imbalance: raw.imbalance,
         alarm: raw.alarm,
         predictor: raw.predictor,
         targets: raw.targets,
@@ -431,6 +436,17 @@ fn check_learners(
     mlp.check().map_err(|problem| invalid("[mlp]", problem))
 }
 
+fn check_imbalance(imbalance: &Imbalance, features: &[Feature]) -> Result<(), StudyError> {
+    if let Some(why) = imbalance.refused() {
+        return Err(invalid("[imbalance]", why));
+    }
+    let is_number = |feature: &Feature| matches!(feature.kind, Kind::Number { .. });
+    if imbalance.method == Resampling::SmoteNc && !features.iter().any(is_number) {
+        return Err(invalid("[imbalance]", "`smote_nc` interpolates numbers, and no feature is one"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use crate::Study;
@@ -479,6 +495,10 @@ loinc = "1558-6"
             ("folds = 5", "folds = 1", "[training]"),
             ("eta = 0.08", "eta = 0", "[xgboost]"),
             ("[xgboost]", "[boosting]\n[xgboost]", "former name"),
+            ("method = \"none\"", "method = \"adasyn\"", "unknown variant `adasyn`"),
+            ("share = 0.2", "share = 1.0", "[imbalance]: `share`"),
+            ("neighbours = 5", "neighbours = 0", "[imbalance]: `neighbours`"),
+            ("steps = 1500", "steps = 0", "[imbalance]: `gan.steps`"),
             ("folds = 5", "folds = 5\nfold = 5", "unknown field"),
         ] {
             let text = DEFAULT_TOML.replacen(from, to, 1);

@@ -5,6 +5,7 @@
 
 pub mod cohort;
 pub mod evaluate;
+pub mod imbalance;
 pub mod ingest;
 pub mod promote;
 pub mod score;

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use clinical::{Feature, Kind, Study};
+use clinical::study::Resampling;
+use clinical::{Feature, Kind, Severity, Study};
 use lake::DatasetVersion;
 use learn::alarm::Rule;
+use learn::augment::Augmented;
 use learn::combine::{Classes, Disease, Group};
-use learn::crossfit::{self, Recipe, Training};
+use learn::crossfit::{self, Fitted, Recipe, Training};
 use learn::fewshot::{Episodes, FewShotPlan, NoveltyBudget};
+use learn::gan::{judge, trials};
 use learn::learner::{Learner, Progress, Trainer};
 use learn::profile::Axis;
 use learn::{Matrix, model};
-use prepare::{Cohort, Folds, Preprocessor, Set, SplitReport, Stratum};
+use prepare::{Cohort, Folds, Groups, Preprocessor, Set, SplitReport, Stratum};
 use registry::{Model, NewModel, NewRun};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -22,7 +25,7 @@ use uuid::Uuid;
 use super::evaluate::Evaluation;
 use super::promote::act;
 use super::score::Scorer;
-use super::{cohort, evaluate, promote};
+use super::{cohort, evaluate, imbalance, promote};
 use crate::deployment::{self, Deployment};
 
 /// Training processes' command.
@@ -53,13 +56,18 @@ pub struct Record {
     pub calibration: learn::crossfit::Calibration,
     pub alarm: learn::alarm::Alarm,
     pub rounds: Vec<usize>,
+    /// None where the study asks for no synthetic cases.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imbalance: Option<imbalance::Record>,
 }
 
 /// Trains, packages, registers and measures one candidate. A failed run is recorded as failed.
 pub fn train(deployment: &Deployment, version: u64, learner: Learner, seed: u64) -> Result<Trained> {
     let study = deployment.study.as_ref();
     let run = Uuid::now_v7().to_string();
-    let parameters = json!({ "parameters": study.parameters(learner), "alarm": study.alarm });
+    let parameters = json!({
+        "parameters": study.parameters(learner), "alarm": study.alarm, "imbalance": study.imbalance,
+    });
     deployment.registry.start_run(&NewRun {
         id: &run,
         started_at: deployment::now(),
@@ -90,13 +98,15 @@ fn fit(deployment: &Deployment, version: u64, learner: Learner, seed: u64, run: 
     drop(task);
     counted.cohort.require_trainable(study)?;
     let preprocessor = Preprocessor::fit(study, &counted.cohort);
-    let prepared = prepare(study, &counted.cohort, &preprocessor)?;
+    let groups = Groups::of(study, &counted.cohort);
+    let prepared = prepare(study, &counted.cohort, &groups, &preprocessor)?;
 
     let recipe = recipe(study, learner, seed);
     let program = std::env::current_exe()
         .context("the program cannot find its own file to start training processes")?;
     let trainer = Trainer::new(program, [WORKER], threads);
-    let fitted = follow(deployment, &prepared.training, &recipe, &trainer)?;
+    let fitting = Fitting { deployment, training: &prepared.training, recipe: &recipe, trainer: &trainer };
+    let (fitted, imbalance) = fitting.balanced(&counted.cohort, &groups, &preprocessor)?;
     let record = Record {
         dataset_version: version,
         seed,
@@ -110,6 +120,7 @@ fn fit(deployment: &Deployment, version: u64, learner: Learner, seed: u64, run: 
         calibration: fitted.calibration.clone(),
         alarm: fitted.combination.alarm.clone(),
         rounds: fitted.members.iter().map(|member| member.rounds).collect(),
+        imbalance,
     };
 
     let task = deployment.progress.task("tabulating every patient", None);
@@ -131,10 +142,11 @@ struct Prepared {
     weights: Vec<(usize, f64)>,
 }
 
-fn prepare(study: &Study, cohort: &Cohort, preprocessor: &Preprocessor) -> Result<Prepared> {
+fn prepare(study: &Study, cohort: &Cohort, groups: &Groups, preprocessor: &Preprocessor) -> Result<Prepared> {
     let folds = Folds::new(&study.split, study.training.folds);
-    let classes = classes(study, cohort);
-    let diseases = cohort.strata().iter().map(|stratum| disease(&classes, stratum)).collect::<Vec<_>>();
+    let classes = classes(study, groups);
+    let disease = |(index, stratum)| disease(groups.of_stratum(index), stratum);
+    let diseases = cohort.strata().iter().enumerate().map(disease).collect::<Vec<_>>();
     // Only diseases that the training set has: a profile of nobody would say nothing.
     let mut trained = vec![false; diseases.len()];
     cohort.of_set(study, Set::Train).for_each(|count| trained[count.stratum] = true);
@@ -181,11 +193,8 @@ fn axis(feature: &Feature) -> Axis {
 }
 
 /// A stratum among the model's classes; none when the training set has no case of its group.
-fn disease(classes: &Classes, stratum: &Stratum) -> Option<Disease> {
-    let orphan = stratum.is_orphan();
-    let is = |group: &Group| (group.severity, group.orphan) == (stratum.severity.index(), orphan);
-    let group = classes.groups.iter().position(is)?;
-    Some(Disease { group, orphan, code: stratum.disease_code.clone() })
+fn disease(group: Option<usize>, stratum: &Stratum) -> Option<Disease> {
+    Some(Disease { group: group?, orphan: stratum.is_orphan(), code: stratum.disease_code.clone() })
 }
 
 fn levels(study: &Study, cells: impl ExactSizeIterator<Item = usize>) -> Result<Matrix<u32>> {
@@ -215,19 +224,13 @@ fn encode(
     Ok(Matrix::from_vec(n, width, data)?)
 }
 
-/// The severity x rarity pairs that occur among the training cases.
-fn classes(study: &Study, cohort: &Cohort) -> Classes {
-    let mut groups: Vec<(usize, bool)> = cohort
-        .of_set(study, Set::Train)
-        .map(|count| &cohort.strata()[count.stratum])
-        .map(|stratum| (stratum.severity.index(), stratum.is_orphan()))
-        .collect();
-    groups.sort_unstable();
-    groups.dedup();
+/// The groups as the model's classes, in the same order.
+fn classes(study: &Study, groups: &Groups) -> Classes {
+    let group = |&(severity, orphan): &(Severity, bool)| Group { severity: severity.index(), orphan };
     Classes {
         severities: study.severities().len(),
         healthy: Some(study.healthy().index()),
-        groups: groups.into_iter().map(|(severity, orphan)| Group { severity, orphan }).collect(),
+        groups: groups.pairs().iter().map(group).collect(),
     }
 }
 
@@ -261,27 +264,70 @@ pub fn few_shot(study: &Study) -> FewShotPlan {
     }
 }
 
-/// Fits with the progress of all folds shown as one.
-fn follow(
-    deployment: &Deployment,
-    training: &Training,
-    recipe: &Recipe,
-    trainer: &Trainer,
-) -> Result<crossfit::Fitted> {
-    let folds = training.folds.len();
-    let task = deployment.progress.task("training", Some((folds * recipe.parameters.rounds()) as u64));
-    let mut done = vec![0; folds];
-    let mut progress = |progress: Progress| {
-        if let Some(fold) = done.get_mut(progress.job) {
-            // A fold that stopped early is done with all its rounds.
-            *fold = if progress.done { progress.rounds } else { progress.round };
+/// What a cross-fit is made of.
+struct Fitting<'a> {
+    deployment: &'a Deployment,
+    training: &'a Training,
+    recipe: &'a Recipe,
+    trainer: &'a Trainer,
+}
+
+impl Fitting<'_> {
+    /// Fits with the synthetic cases that the study asks for. Those of the generative network have to prove themselves
+    /// against a fit without them.
+    fn balanced(
+        &self,
+        cohort: &Cohort,
+        groups: &Groups,
+        preprocessor: &Preprocessor,
+    ) -> Result<(Fitted, Option<imbalance::Record>)> {
+        let study = self.deployment.study.as_ref();
+        let folds = Folds::new(&study.split, study.training.folds);
+        let resampled = {
+            let steps = imbalance::steps(study, folds);
+            let task =
+                (steps > 0).then(|| self.deployment.progress.task("making synthetic cases", Some(steps)));
+            let mut progress = |done| {
+                if let Some(task) = &task {
+                    task.at(done);
+                }
+            };
+            imbalance::resample(study, cohort, groups, preprocessor, folds, self.recipe.seed, &mut progress)?
+        };
+        let Some(imbalance::Resampled { members, mut record }) = resampled else {
+            return Ok((self.follow(&[])?, None));
+        };
+        let fitted = self.follow(&members)?;
+        record.inflation = fitted.inflation;
+        if record.method != Resampling::Gan {
+            return Ok((fitted, Some(record)));
         }
-        task.at(done.iter().sum::<usize>() as u64);
-        if let Some(loss) = progress.held_out_loss {
-            task.note(&format!("(loss {loss:.4})"));
-        }
-    };
-    Ok(crossfit::fit(training, recipe, trainer, &mut progress)?)
+        let plain = self.follow(&[])?;
+        let precision = |fitted: &Fitted| fitted.unseen_precision(self.training);
+        let verdict = judge(trials(&precision(&plain), &precision(&fitted)));
+        record.used = verdict.allowed;
+        record.guard = Some(verdict);
+        Ok((if record.used { fitted } else { plain }, Some(record)))
+    }
+
+    /// Fits with the progress of all folds shown as one.
+    fn follow(&self, augmented: &[Augmented]) -> Result<Fitted> {
+        let folds = self.training.folds.len();
+        let total = (folds * self.recipe.parameters.rounds()) as u64;
+        let task = self.deployment.progress.task("training", Some(total));
+        let mut done = vec![0; folds];
+        let mut progress = |progress: Progress| {
+            if let Some(fold) = done.get_mut(progress.job) {
+                // A fold that stopped early is done with all its rounds.
+                *fold = if progress.done { progress.rounds } else { progress.round };
+            }
+            task.at(done.iter().sum::<usize>() as u64);
+            if let Some(loss) = progress.held_out_loss {
+                task.note(&format!("(loss {loss:.4})"));
+            }
+        };
+        Ok(crossfit::fit_augmented(self.training, augmented, self.recipe, self.trainer, &mut progress)?)
+    }
 }
 
 struct Parts<'a> {

@@ -5,6 +5,7 @@
 mod architecture;
 mod doctor;
 mod harness;
+mod imbalance;
 mod kill;
 mod laboratory;
 mod line;
