@@ -45,7 +45,7 @@ def train(hoofbeat, data, study_file, seed):
     """Figures of one run, or why there is none."""
     common = ["--data-dir", data, "--study", study_file, "--json", "--quiet"]
     begin = time.monotonic()
-    trained = measure.run([hoofbeat, "train", "--seed", seed, *common], expect=(0, 1, 3))
+    trained = measure.run([hoofbeat, "train", "--seed", seed, *common], timeout=7200, expect=(0, 1, 3))
     if not trained.out:
         return {"refused": trained.error.strip().splitlines()[-1]}
     trained = json.loads(trained.out)
