@@ -16,7 +16,7 @@ use clinical::{Rarity, Study};
 use hoofbeat::pipeline::cohort::Cells;
 use lake::{CohortQuery, Lake};
 use learn::Matrix;
-use learn::learner::{Fit, Job, Parameters, Target, Trainer, Xgboost, worker_main};
+use learn::learner::{Fit, Job, Parameters, Role, Target, Trainer, Xgboost, worker_main};
 use prepare::split::SLOTS;
 use prepare::{Cohort, Preprocessor, Set, Stratum};
 use serde_json::json;
@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let study = Study::default_study();
     match arguments[..] {
-        [WORKER] => Ok(worker_main(stdin().lock(), stdout())?),
+        [WORKER] => Ok(worker_main(&Role::Alone, stdin(), stdout())?),
         ["query", data] => {
             let counted = count(study, Path::new(data))?;
             let answer =

@@ -74,9 +74,12 @@ pub enum Command {
         /// Shell to complete for
         shell: Shell,
     },
-    /// Train one booster: one job on standard input, the model on standard output (used by `train`)
+    /// Train one model: one job on standard input, the model on standard output (used by `train`)
     #[command(hide = true)]
-    LearnWorker,
+    LearnWorker {
+        /// Nothing, `member HOST:PORT RANK OF`, or `tracker HOST WORKERS`
+        role: Vec<String>,
+    },
 }
 
 #[derive(Debug, Clone, Args)]
@@ -186,6 +189,10 @@ pub struct Train {
     /// Learner
     #[arg(long, value_enum, default_value_t = Learner::Auto)]
     pub learner: Learner,
+    /// Processes that share the rows of one model, XGBoost only (default: the configuration's
+    /// where the study is too large for a table, else one)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
 }
 
 /// Learners.

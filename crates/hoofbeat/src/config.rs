@@ -24,8 +24,28 @@ pub struct Config {
     pub study: Option<PathBuf>,
     /// Threads for counting and training (default: all cores).
     pub threads: Option<usize>,
+    pub distributed: Distributed,
     pub server: Server,
     pub log: Log,
+}
+
+/// Training by several processes, for studies with too many possible patients for a table.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Distributed {
+    /// Processes that share the rows of one model (default: one).
+    pub workers: usize,
+    /// The address of this machine, as the processes reach it.
+    pub host: String,
+    /// The command that starts a process on another machine, in place of this program: a program of the
+    /// same version, e.g. `["ssh", "node-{rank}", "hoofbeat"]`. `{rank}` becomes the process's number.
+    pub launch: Vec<String>,
+}
+
+impl Default for Distributed {
+    fn default() -> Self {
+        Distributed { workers: 1, host: "127.0.0.1".into(), launch: Vec::new() }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -16,6 +16,7 @@ use std::io::{stdin, stdout};
 
 use anyhow::Result;
 use clap::CommandFactory;
+use learn::learner::Role;
 
 use crate::cli::{Cli, Command, Global};
 use crate::output::Done;
@@ -38,8 +39,8 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<Done> {
             clap_complete::generate(shell, &mut Cli::command(), "hoofbeat", &mut stdout());
             Ok(Done::Well)
         }
-        Command::LearnWorker => {
-            learn::learner::worker_main(stdin().lock(), stdout().lock())?;
+        Command::LearnWorker { role } => {
+            learn::learner::worker_main(&Role::parse(&role)?, stdin(), stdout().lock())?;
             Ok(Done::Well)
         }
     }

@@ -7,14 +7,19 @@ use crate::cli::{Global, Train};
 use crate::deployment::Deployment;
 use crate::output::{self, Done};
 use crate::pipeline::promote::{figures_text, gates_text};
-use crate::pipeline::train;
+use crate::pipeline::train::{self, Asked};
 
 /// Exit status 3 when the study's gates do not hold on validation: the candidate stays one.
 pub(super) fn run(global: &Global, command: &Train) -> Result<Done> {
     let deployment = Deployment::open(global)?;
     let version = deployment.dataset_version(command.dataset_version)?;
-    let learner = command.learner.of(&deployment.study);
-    let trained = train::train(&deployment, version, learner, command.seed)?;
+    let asked = Asked {
+        dataset_version: version,
+        learner: command.learner.of(&deployment.study),
+        seed: command.seed,
+        workers: command.workers.map(usize::from),
+    };
+    let trained = train::train(&deployment, asked)?;
     let value = json!({
         "model": trained.model, "gates_hold": trained.gates_hold, "validation": trained.report, "training": trained.record,
     });

@@ -53,7 +53,9 @@ fn first_run(deployment: &Deployment, rows: u64) -> Result<()> {
     }
     let version = deployment.dataset_version(None)?;
     say(&format!("training on dataset version {version}"));
-    let trained = train::train(deployment, version, deployment.study.training.learner, SEED)?;
+    let learner = deployment.study.training.learner;
+    let asked = train::Asked { dataset_version: version, learner, seed: SEED, workers: None };
+    let trained = train::train(deployment, asked)?;
     say(&format!(
         "model {} on the validation set:\n{}",
         trained.model.version,

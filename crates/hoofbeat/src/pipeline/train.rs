@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clinical::study::Resampling;
 use clinical::{Feature, Kind, Severity, Study};
 use lake::DatasetVersion;
@@ -12,7 +12,7 @@ use learn::combine::{Classes, Disease, Group};
 use learn::crossfit::{self, Fitted, Recipe, Training};
 use learn::fewshot::{Episodes, FewShotPlan, NoveltyBudget};
 use learn::gan::{judge, trials};
-use learn::learner::{Learner, Progress, Trainer};
+use learn::learner::{Distributed, Learner, Progress, Trainer};
 use learn::profile::Axis;
 use learn::{Matrix, model};
 use prepare::{Cohort, Folds, Groups, Preprocessor, Set, SplitReport, Stratum};
@@ -61,9 +61,20 @@ pub struct Record {
     pub imbalance: Option<imbalance::Record>,
 }
 
+/// What a training run is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    pub dataset_version: u64,
+    pub learner: Learner,
+    pub seed: u64,
+    /// Processes that share the rows of one model; none leaves it to the configuration.
+    pub workers: Option<usize>,
+}
+
 /// Trains, packages, registers and measures one candidate. A failed run is recorded as failed.
-pub fn train(deployment: &Deployment, version: u64, learner: Learner, seed: u64) -> Result<Trained> {
+pub fn train(deployment: &Deployment, asked: Asked) -> Result<Trained> {
     let study = deployment.study.as_ref();
+    let Asked { dataset_version: version, learner, seed, .. } = asked;
     let run = Uuid::now_v7().to_string();
     let parameters = json!({
         "parameters": study.parameters(learner), "alarm": study.alarm, "imbalance": study.imbalance,
@@ -76,7 +87,7 @@ pub fn train(deployment: &Deployment, version: u64, learner: Learner, seed: u64)
         seed,
         parameters: &parameters,
     })?;
-    match fit(deployment, version, learner, seed, &run) {
+    match fit(deployment, asked, &run) {
         Ok(trained) => {
             let figures = json!({ "gates_hold": trained.gates_hold, "training": trained.record });
             deployment.registry.finish_run(&run, deployment::now(), &figures)?;
@@ -89,8 +100,9 @@ pub fn train(deployment: &Deployment, version: u64, learner: Learner, seed: u64)
     }
 }
 
-fn fit(deployment: &Deployment, version: u64, learner: Learner, seed: u64, run: &str) -> Result<Trained> {
+fn fit(deployment: &Deployment, asked: Asked, run: &str) -> Result<Trained> {
     let study = deployment.study.as_ref();
+    let Asked { dataset_version: version, learner, seed, workers } = asked;
     let dataset = deployment.lake.version(version)?;
     let threads = deployment.config.threads();
     let task = deployment.progress.task("counting the cohort", None);
@@ -105,6 +117,10 @@ fn fit(deployment: &Deployment, version: u64, learner: Learner, seed: u64, run: 
     let program = std::env::current_exe()
         .context("the program cannot find its own file to start training processes")?;
     let trainer = Trainer::new(program, [WORKER], threads);
+    let trainer = match distributed(deployment, prepared.training.score.rows() > 0, learner, workers)? {
+        Some(plan) => trainer.distributed(plan),
+        None => trainer,
+    };
     let fitting = Fitting { deployment, training: &prepared.training, recipe: &recipe, trainer: &trainer };
     let (fitted, imbalance) = fitting.balanced(&counted.cohort, &groups, &preprocessor)?;
     let record = Record {
@@ -328,6 +344,25 @@ impl Fitting<'_> {
         };
         Ok(crossfit::fit_augmented(self.training, augmented, self.recipe, self.trainer, &mut progress)?)
     }
+}
+
+/// How several processes share the rows of one model, where they do: asked for, or configured for
+/// studies without a table.
+fn distributed(
+    deployment: &Deployment,
+    tabulated: bool,
+    learner: Learner,
+    workers: Option<usize>,
+) -> Result<Option<Distributed>> {
+    if workers.is_some_and(|workers| workers > 1) && learner != Learner::Xgboost {
+        bail!(
+            "only xgboost trains one model in several processes: leave out --workers, or choose --learner xgboost"
+        );
+    }
+    let plan = &deployment.config.distributed;
+    let workers = workers.unwrap_or(if tabulated { 1 } else { plan.workers });
+    let plan = Distributed { workers, host: plan.host.clone(), launch: plan.launch.clone() };
+    Ok((workers > 1).then_some(plan))
 }
 
 struct Parts<'a> {

@@ -20,13 +20,13 @@ loinc = "1558-6"
 
 const FEATURES: [&str; 6] = ["age", "blood_pressure", "blood_type", "exercise", "fasting_glucose", "gender"];
 
-fn study() -> String {
+pub(crate) fn study() -> String {
     // Twelve rounds are enough to learn one strong value.
     replaced(&small_study(), "rounds = 60", "rounds = 12") + GLUCOSE
 }
 
 /// A synthetic cohort with one column more: high in chronic disease, else normal.
-fn cohort(deployment: &Deployment) {
+pub(crate) fn cohort(deployment: &Deployment) {
     deployment.run("--study plain.toml synth --rows 2500 --seed 11 --out plain.csv").exits(0);
     let mut reader = csv::Reader::from_path(deployment.path("plain.csv")).unwrap();
     let mut writer = csv::Writer::from_path(deployment.path("laboratory.csv")).unwrap();
@@ -43,6 +43,14 @@ fn cohort(deployment: &Deployment) {
     }
     writer.flush().unwrap();
 }
+
+/// The same patient with a low and a high value, and with values that are refused.
+pub(crate) const CASES: &str = "case_id,age_years,gender,blood_type,systolic_mmhg,diastolic_mmhg,exercise_days_per_month,fasting_glucose_mg_dl
+low,54,female,O,128,78,6,85
+high,54,female,O,128,78,6,240
+bad,54,female,O,128,78,6,601
+none,54,female,O,128,78,6,
+";
 
 fn patient(glucose: i64) -> Value {
     json!({
@@ -82,11 +90,7 @@ fn fasting_glucose_goes_from_a_file_to_an_explained_answer() {
     deployment.ok("model promote m-0001 --override-gates --reason laboratory");
 
     // The command line.
-    let header = "case_id,age_years,gender,blood_type,systolic_mmhg,diastolic_mmhg,exercise_days_per_month,fasting_glucose_mg_dl";
-    deployment.write(
-        "asked.csv",
-        &format!("{header}\nlow,54,female,O,128,78,6,85\nhigh,54,female,O,128,78,6,240\nbad,54,female,O,128,78,6,601\nnone,54,female,O,128,78,6,\n"),
-    );
+    deployment.write("asked.csv", CASES);
     let scored = deployment.json("predict --in asked.csv --out scored.ndjson --explain");
     assert_eq!(
         scored["refused_by_reason"],

@@ -8,6 +8,7 @@ mod harness;
 mod imbalance;
 mod kill;
 mod laboratory;
+mod learners;
 mod line;
 mod nhanes;
 mod page;

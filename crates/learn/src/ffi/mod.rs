@@ -1,6 +1,7 @@
 //! The boosters' C libraries. Every `unsafe` of the crate is in this module: what leaves it owns its
 //! memory, has checked lengths and turns a failed call into an error with the library's own words.
 
+mod collective;
 mod lightgbm;
 mod locate;
 mod xgboost;
@@ -8,6 +9,7 @@ mod xgboost;
 use std::ffi::CString;
 use std::fmt::Display;
 
+pub(crate) use collective::{Collective, Tracker};
 pub(crate) use lightgbm::{Dataset, LightGbm, Saved, Training};
 pub(crate) use locate::require_library;
 pub use locate::{lightgbm_library, xgboost_library};
@@ -19,7 +21,7 @@ use crate::{Error, Result};
 /// on success.
 macro_rules! functions {
     ($($field:ident = $symbol:literal: $type:ty;)*) => {
-        struct Functions { $($field: $type,)* _library: Library }
+        pub(super) struct Functions { $(pub(super) $field: $type,)* _library: Library }
 
         impl Functions {
             /// # Safety

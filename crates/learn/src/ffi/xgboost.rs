@@ -32,6 +32,16 @@ functions! {
     slice = b"XGBoosterSlice\0": unsafe extern "C" fn(Handle, c_int, c_int, c_int, *mut Handle) -> c_int;
     load = b"XGBoosterLoadModelFromBuffer\0": unsafe extern "C" fn(Handle, *const c_void, u64) -> c_int;
     rounds = b"XGBoosterBoostedRounds\0": unsafe extern "C" fn(Handle, *mut c_int) -> c_int;
+    tracker_create = b"XGTrackerCreate\0": unsafe extern "C" fn(*const c_char, *mut Handle) -> c_int;
+    tracker_run = b"XGTrackerRun\0": unsafe extern "C" fn(Handle, *const c_char) -> c_int;
+    tracker_arguments = b"XGTrackerWorkerArgs\0": unsafe extern "C" fn(Handle, *mut *const c_char) -> c_int;
+    tracker_wait = b"XGTrackerWaitFor\0": unsafe extern "C" fn(Handle, *const c_char) -> c_int;
+    tracker_free = b"XGTrackerFree\0": unsafe extern "C" fn(Handle) -> c_int;
+    join = b"XGCommunicatorInit\0": unsafe extern "C" fn(*const c_char) -> c_int;
+    leave = b"XGCommunicatorFinalize\0": unsafe extern "C" fn() -> c_int;
+    rank = b"XGCommunicatorGetRank\0": unsafe extern "C" fn() -> c_int;
+    size = b"XGCommunicatorGetWorldSize\0": unsafe extern "C" fn() -> c_int;
+    reduce = b"XGCommunicatorAllreduce\0": unsafe extern "C" fn(*mut c_void, usize, c_int, c_int) -> c_int;
     save = b"XGBoosterSaveModelToBuffer\0": unsafe extern "C" fn(Handle, *const c_char, *mut u64, *mut *const c_char) -> c_int;
 }
 
@@ -77,7 +87,11 @@ impl XgBoost {
         self.1.map(|part| part.to_string()).join(".")
     }
 
-    fn check(&self, call: &'static str, code: c_int) -> Result<()> {
+    pub(super) fn functions(&self) -> &Functions {
+        &self.0
+    }
+
+    pub(super) fn check(&self, call: &'static str, code: c_int) -> Result<()> {
         if code == 0 {
             return Ok(());
         }

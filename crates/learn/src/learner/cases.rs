@@ -10,31 +10,38 @@ use crate::{Error, Matrix, Result};
 /// Rows whose draws share a stretch of the random stream.
 pub(super) const BLOCK: usize = 256;
 
-/// The rows that have cases, and their counts.
+/// The rows that have cases, and their counts; the first row where none has, so that a part of a job
+/// without cases takes part all the same.
 #[derive(Debug)]
 pub(super) struct Cases {
-    /// Positions among the job's rows, ascending.
+    /// Positions among the rows, ascending.
     pub(super) rows: Vec<usize>,
     pub(super) counts: Matrix<f64>,
+    /// Position of the first row in the whole.
+    first: usize,
 }
 
 impl Cases {
-    pub(super) fn of(counts: &Matrix<f64>) -> Self {
+    /// Of the rows with these counts, the first of which is number `first` of the whole.
+    pub(super) fn of(counts: &Matrix<f64>, first: usize) -> Self {
         let has_cases = |row: &[f64]| row.iter().any(|&count| count > 0.0);
-        let rows: Vec<usize> =
+        let mut rows: Vec<usize> =
             counts.iter_rows().enumerate().filter(|(_, row)| has_cases(row)).map(|(i, _)| i).collect();
-        Cases { counts: counts.select(&rows), rows }
+        if rows.is_empty() {
+            rows.push(0);
+        }
+        Cases { counts: counts.select(&rows), rows, first }
     }
 
-    /// Draws each case with probability `share`: the distribution of subsampling the rows. What a row
-    /// draws depends on the seed, the round and its position alone, so that parts of the rows draw
-    /// what the whole draws.
+    /// Draws each case with probability `share`: the distribution of subsampling the rows. What a
+    /// block of rows draws depends on the seed, the round and its position alone, so that parts of the
+    /// rows draw what the whole draws.
     pub(super) fn thinned(&self, share: f64, seed: u64, round: usize) -> Result<Matrix<f64>> {
         let mut drawn = Matrix::zeros(self.counts.rows(), self.counts.columns());
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut at = None;
         for (i, (&row, counts)) in self.rows.iter().zip(self.counts.iter_rows()).enumerate() {
-            let block = (row / BLOCK) as u64;
+            let block = ((self.first + row) / BLOCK) as u64;
             if at != Some(block) {
                 at = Some(block);
                 rng.set_stream(block);

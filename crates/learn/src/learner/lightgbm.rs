@@ -29,7 +29,7 @@ pub(super) fn fit(
 ) -> Result<Fit> {
     let parameters = parameters(settings, job);
     let (counts, held_out) = job.counts();
-    let cases = Cases::of(&counts);
+    let cases = Cases::of(&counts, 0);
     let rows = Rows::of(&cases.counts);
     let x = job.x.select(&cases.rows).select(&rows.cells);
     let of_class = job.weights();
@@ -97,7 +97,7 @@ struct Watched {
 
 impl Watched {
     fn of(job: &Job, counts: &Matrix<f64>) -> Self {
-        let cases = Cases::of(counts);
+        let cases = Cases::of(counts, 0);
         Watched { x: job.x.select(&cases.rows), counts: weighted(&cases.counts, &job.weights()) }
     }
 

@@ -6,10 +6,14 @@
 //! cases of each class. Cases that share their features share their margin, so the sum of their
 //! gradients depends on the counts alone and cells train the model that the rows would train.
 
+mod bins;
 mod cases;
+mod distributed;
 mod job;
 mod lightgbm;
 mod mlp;
+mod process;
+mod role;
 mod stopping;
 mod trainer;
 mod wire;
@@ -17,6 +21,8 @@ mod worker;
 mod xgboost;
 
 pub use clinical::study::{Learner, Lightgbm, Mlp, Parameters, Xgboost};
+pub use distributed::Distributed;
 pub use job::{Fit, Job, Target};
+pub use role::Role;
 pub use trainer::{Progress, Trainer};
 pub use worker::worker_main;

@@ -1,15 +1,19 @@
-//! The program's side: start a training process, hand it a job, follow it, and survive its death.
+//! The program's side: start training processes, hand them jobs, follow them, and survive their death.
 
 use std::ffi::OsString;
-use std::io::{BufReader, Read, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use clinical::study::Learner;
+
+use super::bins::binned;
+use super::distributed::{self, Distributed};
 use super::job::{Fit, Job};
+use super::process::{Output, Program, how_ended};
+use super::role::Role;
 use super::wire::{self, Kind, Message};
 use crate::ffi::require_library;
 use crate::{Error, Result};
@@ -33,24 +37,29 @@ pub struct Progress {
 /// Starts training processes.
 #[derive(Debug, Clone)]
 pub struct Trainer {
-    program: PathBuf,
-    arguments: Vec<OsString>,
+    program: Program,
     parallel: usize,
+    distributed: Option<Distributed>,
 }
 
 impl Trainer {
-    /// `program arguments…` must call [`super::worker_main`] on its standard input and output.
-    /// At most `parallel` processes run at a time; that changes no result.
+    /// `program arguments…` must call [`super::worker_main`] on its standard input and output, with the
+    /// [`Role`] that further arguments name. At most `parallel` processes run at a time; that changes no
+    /// result.
     pub fn new(
         program: impl Into<PathBuf>,
         arguments: impl IntoIterator<Item = impl Into<OsString>>,
         parallel: usize,
     ) -> Self {
-        Trainer {
-            program: program.into(),
-            arguments: arguments.into_iter().map(Into::into).collect(),
-            parallel: parallel.max(1),
-        }
+        let arguments = arguments.into_iter().map(Into::into).collect();
+        let program = Program { program: program.into(), arguments };
+        Trainer { program, parallel: parallel.max(1), distributed: None }
+    }
+
+    /// Fits every XGBoost model by several processes, one model after the other; the other learners' as
+    /// before. The rows need not fit into one process; the model is the same.
+    pub fn distributed(self, plan: Distributed) -> Self {
+        Trainer { parallel: 1, distributed: Some(plan), ..self }
     }
 
     /// Processes that may run at a time.
@@ -138,7 +147,7 @@ impl Trainer {
         })
     }
 
-    /// One job in one process; none when `tell` called it off.
+    /// One job; none when `tell` called it off.
     fn run(
         &self,
         index: usize,
@@ -148,43 +157,31 @@ impl Trainer {
         if tell(step(index, job, 0, None)).is_break() {
             return Ok(None);
         }
-        let threads = job.threads.to_string();
-        let mut command = Command::new(&self.program);
-        command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Waiting OpenMP threads must not spin: on a shared machine that costs many times the work.
-        command.env("OMP_NUM_THREADS", &threads).env("OMP_WAIT_POLICY", "passive");
-        command.env("RAYON_NUM_THREADS", &threads);
-        let mut child =
-            Running(command.spawn().map_err(|error| self.died(format!("cannot be started: {error}"), ""))?);
-        let (stdin, stdout, stderr) = (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take());
-        let (Some(mut stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
-            return Err(self.died("has no standard streams".into(), ""));
-        };
-        thread::scope(|scope| {
-            let message = Message::job(job)?;
-            // A process that dies before it has read its job breaks the pipe; its death is the news.
-            scope.spawn(move || wire::write(&mut stdin, &message).and_then(|()| stdin.flush()));
-            let errors = scope.spawn(move || tail(stderr));
-            let answer = follow(BufReader::new(stdout), index, job, tell);
-            if matches!(answer, Err(_) | Ok(Answer::CalledOff)) {
-                // It may still be waiting for us; its status no longer matters.
-                let _ = child.0.kill();
+        let job = &*binned(job);
+        let tell = &mut |round, loss| tell(step(index, job, round, loss)).is_continue();
+        match &self.distributed {
+            Some(plan) if job.parameters.learner() == Learner::Xgboost => {
+                distributed::fit(&self.program, plan, job, tell)
             }
-            let status =
-                child.0.wait().map_err(|error| self.died(format!("cannot be awaited: {error}"), ""))?;
-            let stderr = errors.join().unwrap_or_default();
-            match answer {
-                Ok(Answer::Fit(fit)) if status.success() => Ok(Some(fit)),
-                Ok(Answer::CalledOff) => Ok(None),
-                Ok(Answer::Failure(reason)) => Err(self.died(format!("failed: {reason}"), "")),
-                Ok(_) => Err(self.died(ended(status), &stderr)),
-                Err(error) => Err(error),
-            }
-        })
+            _ => self.alone(job, tell),
+        }
     }
 
-    fn died(&self, how: String, stderr: &str) -> Error {
-        Error::Worker { program: self.program.display().to_string(), how, stderr: stderr.to_owned() }
+    fn alone(&self, job: &Job, tell: &mut dyn FnMut(usize, Option<f64>) -> bool) -> Result<Option<Fit>> {
+        let arguments = Role::Alone.arguments();
+        let (mut process, output) = self.program.start(&arguments, job.threads, Some(Message::job(job)?))?;
+        let answer = follow(output, tell);
+        if matches!(answer, Err(_) | Ok(Answer::CalledOff)) {
+            // It may still be waiting for us; its status no longer matters.
+            process.kill();
+        }
+        let (status, words) = process.ended()?;
+        match answer? {
+            Answer::Fit(fit) if status.success() => Ok(Some(fit)),
+            Answer::CalledOff => Ok(None),
+            Answer::Failure(reason) => Err(process.died(format!("failed: {reason}"), String::new())),
+            Answer::Fit(_) | Answer::Nothing => Err(process.died(how_ended(status), words)),
+        }
     }
 }
 
@@ -221,27 +218,12 @@ fn ended_step(index: usize, job: &Job, fit: &Fit) -> Progress {
     Progress { done: true, ..step(index, job, round.unwrap_or_else(|| job.parameters.rounds()), best) }
 }
 
-/// A process that is not left behind, whatever ends its parent's interest in it.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn follow(
-    mut output: impl Read,
-    index: usize,
-    job: &Job,
-    tell: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Answer> {
+fn follow(mut output: Output, tell: &mut dyn FnMut(usize, Option<f64>) -> bool) -> Result<Answer> {
     while let Some(message) = wire::read(&mut output)? {
         match message.kind {
             Kind::Progress => {
                 let round = message.to_round()?;
-                if tell(step(index, job, round.done, round.loss)).is_break() {
+                if !tell(round.done, round.loss) {
                     return Ok(Answer::CalledOff);
                 }
             }
@@ -251,24 +233,4 @@ fn follow(
         }
     }
     Ok(Answer::Nothing)
-}
-
-/// The last lines that the process wrote to its standard error.
-fn tail(mut stderr: impl Read) -> String {
-    let mut text = Vec::new();
-    let _ = stderr.read_to_end(&mut text);
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines.get(lines.len().saturating_sub(3)..).unwrap_or_default().join("; ")
-}
-
-fn ended(status: ExitStatus) -> String {
-    #[cfg(unix)]
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        return format!("was ended by signal {signal} before it answered");
-    }
-    match status.code() {
-        Some(code) => format!("ended with status {code} before it answered"),
-        None => "ended before it answered".to_owned(),
-    }
 }

@@ -10,6 +10,7 @@ use clinical::study::Parameters;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::distributed::Shard;
 use super::job::{Fit, Job, Target};
 use crate::{Error, Matrix, Result};
 
@@ -44,6 +45,7 @@ pub(super) struct Round {
 
 #[derive(Serialize, Deserialize)]
 struct JobHeader {
+    first_row: usize,
     x: [usize; 2],
     score: Option<[usize; 2]>,
     classes: usize,
@@ -154,6 +156,14 @@ impl Message {
     }
 
     pub(super) fn job(job: &Job) -> Result<Self> {
+        Message::part(job, 0)
+    }
+
+    pub(super) fn shard(shard: &Shard) -> Result<Self> {
+        Message::part(&shard.job, shard.first_row)
+    }
+
+    fn part(job: &Job, first_row: usize) -> Result<Self> {
         let mut arrays = vec![f32_bytes(job.x.as_slice())];
         arrays.extend(job.score.as_ref().map(|score| f32_bytes(score.as_slice())));
         let (held_out, counts) = match &job.target {
@@ -172,6 +182,7 @@ impl Message {
         arrays.extend(job.start.clone());
         let shape = |matrix: &Matrix<f32>| [matrix.rows(), matrix.columns()];
         let header = JobHeader {
+            first_row,
             x: shape(&job.x),
             score: job.score.as_ref().map(shape),
             classes: job.classes(),
@@ -186,7 +197,7 @@ impl Message {
         Message::new(Kind::Job, &header, arrays)
     }
 
-    pub(super) fn into_job(self) -> Result<Job> {
+    pub(super) fn into_shard(self) -> Result<Shard> {
         let header: JobHeader = self.header()?;
         let mut arrays = self.arrays.into_iter();
         let mut next = || arrays.next().ok_or_else(|| Error::Protocol("an array is missing".into()));
@@ -211,8 +222,9 @@ impl Message {
         let class_weights =
             header.class_weights.then(&mut next).transpose()?.map(|bytes| f64_numbers(&bytes));
         let start = header.start.then(&mut next).transpose()?;
-        let JobHeader { parameters, seed, threads, .. } = header;
-        Ok(Job { x, target, score, parameters, class_weights, start, seed, threads })
+        let JobHeader { first_row, parameters, seed, threads, .. } = header;
+        let job = Job { x, target, score, parameters, class_weights, start, seed, threads };
+        Ok(Shard { job, first_row })
     }
 
     pub(super) fn fit(fit: Fit) -> Result<Self> {

@@ -1,41 +1,54 @@
 //! XGBoost: rounds on the exact softmax gradients of counts, or by its own objective on labels.
 
-use clinical::study::Xgboost;
+use clinical::study::{Learner, Xgboost};
 
-use super::cases::{Cases, log_shares, mean_log_loss, totals, weighted};
+use super::cases::{Cases, log_loss, log_shares, totals, weighted};
+use super::distributed::Shard;
 use super::job::{Fit, Job, Target};
 use super::stopping::Stopping;
-use crate::ffi::{Booster, Features, XgBoost};
+use crate::ffi::{Booster, Collective, Features, XgBoost};
+use crate::predict::Estimator;
 use crate::probability::softmax_into;
 use crate::{Matrix, Result};
 
 /// The library computes in single precision; a vanishing Hessian would divide by zero.
 const SMALLEST_HESSIAN: f64 = 1e-16;
 
-/// Fits one model; `progress` gets the rounds done and the latest held-out loss.
+/// The library, and the processes that the rows are divided among.
+pub(super) struct Company<'a> {
+    pub(super) library: &'a XgBoost,
+    /// None when this process has all the rows.
+    pub(super) collective: Option<&'a Collective>,
+}
+
+impl Company<'_> {
+    /// The sums over all processes.
+    fn sum(&self, numbers: &mut [f64]) -> Result<()> {
+        self.collective.map_or(Ok(()), |collective| collective.sum(numbers))
+    }
+}
+
+/// Fits one model; `progress` gets the rounds done and the latest held-out loss. Where the rows are
+/// divided every process calls this with its part and gets the same model, and the margins of its own
+/// rows.
 ///
 /// # Errors
-/// When the library fails.
+/// When the library fails, or another process is lost.
 pub(super) fn fit(
-    library: &XgBoost,
+    company: &Company<'_>,
     settings: &Xgboost,
-    job: &Job,
+    shard: &Shard,
     mut progress: impl FnMut(usize, Option<f64>) -> Result<()>,
 ) -> Result<Fit> {
-    let scored = Features::new(library, job.score.as_ref().unwrap_or(&job.x), job.threads)?;
+    let (library, job) = (company.library, &shard.job);
     let (booster, before, stopping) = match &job.target {
         Target::Counts { train, held_out } => {
-            fit_counts(library, settings, job, train, held_out.as_ref(), &mut progress)?
+            let seen = Subset::new(library, shard, train)?;
+            let held_out = held_out.as_ref().map(|counts| Subset::new(library, shard, counts)).transpose()?;
+            fit_counts(company, settings, job, &seen, held_out.as_ref(), &mut progress)?
         }
         Target::Labels { labels, weights, .. } => {
-            let mut features = Features::new(library, &job.x, job.threads)?;
-            let of_class = job.weights();
-            let factor = |&label: &u32| of_class.get(label as usize).map_or(1.0, |weight| *weight as f32);
-            let weights: Vec<f32> =
-                weights.iter().zip(labels).map(|(weight, label)| weight * factor(label)).collect();
-            let labels: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
-            features.set(c"label", &labels)?;
-            features.set(c"weight", &weights)?;
+            let features = labelled(library, job, labels, weights)?;
             let (mut booster, before) = start(library, &[&features], settings, job, None)?;
             for round in 0..settings.rounds {
                 booster.update(before + round, &features)?;
@@ -46,34 +59,49 @@ pub(super) fn fit(
     };
     let rounds = before + stopping.best().unwrap_or(settings.rounds);
     let booster = if rounds < booster.rounds()? { booster.first(rounds)? } else { booster };
-    Ok(Fit {
-        model: booster.save()?,
-        engine: format!("{} {}", job.parameters.learner().name(), library.version()),
-        rounds,
-        margins: booster.margins(&scored, job.classes())?,
-        held_out_loss: stopping.into_losses(),
-    })
+    let model = booster.save()?;
+    let scored = job.score.as_ref().unwrap_or(&job.x);
+    let margins = match company.collective {
+        // The library would have all processes score, and in step.
+        Some(_) => Estimator::read(Learner::Xgboost, "model", &model)?.score(scored)?,
+        None => booster.margins(&Features::new(library, scored, job.threads)?, job.classes())?,
+    };
+    let engine = format!("{} {}", job.parameters.learner().name(), library.version());
+    Ok(Fit { model, engine, rounds, margins, held_out_loss: stopping.into_losses() })
+}
+
+fn labelled(library: &XgBoost, job: &Job, labels: &[u32], weights: &[f32]) -> Result<Features> {
+    let mut features = Features::new(library, &job.x, job.threads)?;
+    let of_class = job.weights();
+    let factor = |&label: &u32| of_class.get(label as usize).map_or(1.0, |weight| *weight as f32);
+    let weights: Vec<f32> =
+        weights.iter().zip(labels).map(|(weight, label)| weight * factor(label)).collect();
+    let labels: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
+    features.set(c"label", &labels)?;
+    features.set(c"weight", &weights)?;
+    Ok(features)
 }
 
 fn fit_counts(
-    library: &XgBoost,
+    company: &Company<'_>,
     settings: &Xgboost,
     job: &Job,
-    train: &Matrix<f64>,
-    held_out: Option<&Matrix<f64>>,
+    seen: &Subset,
+    held_out: Option<&Subset>,
     progress: &mut impl FnMut(usize, Option<f64>) -> Result<()>,
 ) -> Result<(Booster, usize, Stopping)> {
     let (classes, of_class) = (job.classes(), job.weights());
-    let seen = Subset::new(library, job, train)?;
-    let held_out = held_out.map(|counts| Subset::new(library, job, counts)).transpose()?;
     let mut cached = vec![&seen.features];
-    cached.extend(held_out.as_ref().map(|subset| &subset.features));
-    let base = log_shares(&totals(&seen.weighted));
-    let (mut booster, before) = start(library, &cached, settings, job, Some(&base))?;
+    cached.extend(held_out.map(|subset| &subset.features));
+    let mut totals = totals(&seen.weighted);
+    company.sum(&mut totals)?;
+    let (mut booster, before) = start(company.library, &cached, settings, job, Some(&log_shares(&totals)))?;
     let loss = |booster: &Booster, held_out: &Subset| -> Result<f64> {
-        Ok(mean_log_loss(&booster.margins(&held_out.features, classes)?, &held_out.weighted))
+        let mut sums = log_loss(&booster.margins(&held_out.features, classes)?, &held_out.weighted);
+        company.sum(&mut sums)?;
+        Ok(sums[0] / sums[1])
     };
-    let at_start = match &held_out {
+    let at_start = match held_out {
         Some(held_out) if before > 0 => Some(loss(&booster, held_out)?),
         _ => None,
     };
@@ -88,7 +116,7 @@ fn fit_counts(
         };
         booster.train(before + round, &seen.features, &gradients, &hessians)?;
         let mut stop = false;
-        if let Some(held_out) = &held_out {
+        if let Some(held_out) = held_out {
             stop = stopping.after_round(loss(&booster, held_out)?);
         }
         progress(round + 1, stopping.last())?;
@@ -108,8 +136,9 @@ struct Subset {
 }
 
 impl Subset {
-    fn new(library: &XgBoost, job: &Job, counts: &Matrix<f64>) -> Result<Self> {
-        let cases = Cases::of(counts);
+    fn new(library: &XgBoost, shard: &Shard, counts: &Matrix<f64>) -> Result<Self> {
+        let job = &shard.job;
+        let cases = Cases::of(counts, shard.first_row);
         let weighted = weighted(&cases.counts, &job.weights());
         let mut features = Features::new(library, &job.x.select(&cases.rows), job.threads)?;
         // Weights steer the sketch that chooses the candidate splits; the gradients carry them already.

@@ -5,6 +5,7 @@
 mod bundle;
 mod cells;
 mod cohort;
+mod distributed;
 mod fewshot;
 mod gan;
 mod leak;

@@ -4,10 +4,11 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use learn::learner::{Job, Parameters, Progress, Target, Trainer, Xgboost, worker_main};
+use learn::learner::{Job, Parameters, Progress, Role, Target, Trainer, Xgboost, worker_main};
 use learn::{Error, Matrix};
 
 const MARK: &str = "HOOFBEAT_TEST_TRAINING_PROCESS";
+const ARGUMENTS: &str = "HOOFBEAT_TEST_TRAINING_ARGUMENTS";
 
 /// Not a test by itself: does nothing unless a [`trainer`] started it.
 #[test]
@@ -17,8 +18,15 @@ fn process() {
     }
     // The test harness writes to standard output; the answer goes where `trainer` moved the pipe.
     let output = std::fs::OpenOptions::new().write(true).open("/dev/fd/3").unwrap();
-    let done = worker_main(std::io::stdin().lock(), output);
+    let role = Role::parse(&arguments()).unwrap();
+    let done = worker_main(&role, std::io::stdin(), output);
     std::process::exit(i32::from(done.is_err()));
+}
+
+/// What the process was started for, as [`trainer`] passes it on.
+fn arguments() -> Vec<String> {
+    let arguments = std::env::var(ARGUMENTS).unwrap_or_default();
+    arguments.split_whitespace().map(str::to_owned).collect()
 }
 
 /// The libraries lie at the root of the repository, two folders above the crate.
@@ -27,7 +35,7 @@ pub(crate) fn engines() -> std::path::PathBuf {
     named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.engines"))
 }
 
-fn shell(script: &str, parallel: usize) -> Trainer {
+pub(crate) fn shell(script: &str, parallel: usize) -> Trainer {
     // Every test sets the same value, before its first process.
     let engines = engines();
     assert!(engines.join("xgboost/lib/libxgboost.so").is_file(), "run scripts/fetch-engines first");
@@ -37,9 +45,15 @@ fn shell(script: &str, parallel: usize) -> Trainer {
     Trainer::new("sh", ["-c".to_owned(), script.to_owned(), program], parallel)
 }
 
+/// The shell's line that becomes a training process of this program.
+pub(crate) fn process_script() -> String {
+    let process = "exec \"$0\" worker::process --exact --quiet 3>&1 >/dev/null";
+    format!("{MARK}=1 {ARGUMENTS}=\"$*\" {process}")
+}
+
 /// Trains in child processes of this program.
 pub(crate) fn trainer(parallel: usize) -> Trainer {
-    shell(&format!("{MARK}=1 exec \"$0\" worker::process --exact --quiet 3>&1 >/dev/null"), parallel)
+    shell(&process_script(), parallel)
 }
 
 fn job() -> Job {

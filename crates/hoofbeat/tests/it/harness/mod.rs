@@ -58,7 +58,7 @@ pub(crate) fn sample(name: &str) -> PathBuf {
 }
 
 /// The program under test: `HOOFBEAT_BINARY` where another build than this one is to be tested.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     std::env::var_os("HOOFBEAT_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_hoofbeat").into(), Into::into)
 }
 
@@ -66,11 +66,14 @@ fn binary() -> PathBuf {
 fn engines() -> PathBuf {
     let named = std::env::var_os("HOOFBEAT_ENGINES").map(PathBuf::from);
     let folder = named.unwrap_or_else(|| repository().join(".engines"));
-    assert!(
-        folder.join("xgboost/lib/libxgboost.so").is_file(),
-        "the XGBoost library is not in {}: run scripts/fetch-engines first (make test does)",
-        folder.display()
-    );
+    for library in ["xgboost/lib/libxgboost.so", "lightgbm/lib/lib_lightgbm.so"] {
+        let there = folder.join(library).is_file();
+        assert!(
+            there,
+            "{library} is not in {}: run scripts/fetch-engines first (make test does)",
+            folder.display()
+        );
+    }
     folder
 }
 

@@ -40,7 +40,7 @@ pub(super) fn fit(
     let weights = job.weights();
     let batches = Batches::new(&job.x, &weighted(&train, &weights), settings.batch, LARGEST_EPOCH);
     let held_out = held_out.map(|counts| {
-        let cases = Cases::of(counts);
+        let cases = Cases::of(counts, 0);
         (job.x.select(&cases.rows), weighted(&cases.counts, &weights))
     });
     let loss =
