@@ -9,6 +9,7 @@ mod imbalance;
 mod learner;
 mod parse;
 mod plan;
+pub mod search;
 
 use std::{ops::Range, sync::LazyLock};
 
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 pub use imbalance::{GanPlan, Imbalance, Resampling};
 pub use learner::{Learner, Lightgbm, Mlp, Parameters, Training, Xgboost};
 pub use plan::{Alarm, FewShot, Gate, GateMetric, Predictor, Scaling, Split, Targets};
+pub use search::Search;
 
 use crate::{Domain, Language, Text};
 
@@ -75,6 +77,7 @@ pub struct Study {
     pub mlp: Mlp,
     pub few_shot: FewShot,
     pub imbalance: Imbalance,
+    pub search: Search,
     pub alarm: Alarm,
     pub predictor: Predictor,
     pub targets: Targets,

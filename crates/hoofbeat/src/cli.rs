@@ -57,6 +57,9 @@ pub enum Command {
     Train(Train),
     /// Metrics of a model with confidence intervals
     Evaluate(Evaluate),
+    /// Training runs and the trials of their searches
+    #[command(subcommand)]
+    Run(Run),
     /// The registry of models
     #[command(subcommand)]
     Model(Model),
@@ -193,12 +196,16 @@ pub struct Train {
     /// where the study is too large for a table, else one)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Option<u16>,
+    /// Trials of a search for better settings, by cross-validation in the training set; 0: the study's settings as they stand
+    /// (default: the study's `[search] trials`). Interrupted, the same command goes on where it stopped
+    #[arg(long, value_name = "N")]
+    pub trials: Option<usize>,
 }
 
 /// Learners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Learner {
-    /// The study's choice
+    /// The study's choice; in a search, the best of those that the study lets it choose from
     Auto,
     Xgboost,
     Lightgbm,
@@ -206,15 +213,30 @@ pub enum Learner {
 }
 
 impl Learner {
-    /// The learner that is meant.
-    pub fn of(self, study: &clinical::Study) -> clinical::study::Learner {
+    /// The learner that is meant; none where it is left open.
+    pub fn named(self) -> Option<clinical::study::Learner> {
         match self {
-            Learner::Auto => study.training.learner,
-            Learner::Xgboost => clinical::study::Learner::Xgboost,
-            Learner::Lightgbm => clinical::study::Learner::Lightgbm,
-            Learner::Mlp => clinical::study::Learner::Mlp,
+            Learner::Auto => None,
+            Learner::Xgboost => Some(clinical::study::Learner::Xgboost),
+            Learner::Lightgbm => Some(clinical::study::Learner::Lightgbm),
+            Learner::Mlp => Some(clinical::study::Learner::Mlp),
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Run {
+    /// The latest runs, newest first
+    List {
+        /// Runs at most
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
+    },
+    /// One run with every trial of its search (default: the newest)
+    Show {
+        /// Run, as `run list` names it
+        run: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

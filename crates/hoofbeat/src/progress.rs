@@ -93,6 +93,17 @@ impl Task {
         self.bar.set_message(format!("{} {note}", self.name));
     }
 
+    /// One line that stays, above the bar where there is one.
+    pub fn say(&self, line: &str) {
+        match self.mode {
+            Mode::Bars => self.bar.println(line),
+            Mode::Lines => {
+                let _ = writeln!(stderr(), "{line}");
+            }
+            Mode::Quiet => {}
+        }
+    }
+
     fn line(&self, done: u64) {
         if self.mode != Mode::Lines {
             return;
@@ -106,7 +117,9 @@ impl Task {
         let line = match self.total {
             Some(total) if rate > 0.0 => {
                 let left = total.saturating_sub(done) as f64 / rate;
-                format!("{}: {done} of {total}, {rate:.0}/s, {left:.0} s left", self.name)
+                // Of long units, such as trials, nobody counts how many a second takes.
+                let rate = if rate < 1.0 { String::new() } else { format!(" {rate:.0}/s,") };
+                format!("{}: {done} of {total},{rate} {left:.0} s left", self.name)
             }
             _ => format!("{}: {done}, {rate:.0}/s", self.name),
         };

@@ -256,7 +256,7 @@ impl Training {
     }
 
     /// Cases of each group per patient, one matrix per fold.
-    fn group_counts(&self) -> Vec<Matrix<f64>> {
+    pub(crate) fn group_counts(&self) -> Vec<Matrix<f64>> {
         let groups = self.classes.groups.len();
         let of_fold = |fold: &Matrix<f64>| {
             let mut counts = Matrix::zeros(fold.rows(), groups);
@@ -325,31 +325,62 @@ impl Training {
         let (n, columns) = (self.x.rows(), self.x.columns());
         let rows = [self.x.as_slice(), self.score.as_slice()].concat();
         let score = Matrix::from_vec(n + self.score.rows(), columns, rows)?;
-        let jobs = counts.iter().enumerate().map(|(fold, held_out)| {
-            let mut train = vec![0.0; n * self.classes.groups.len()];
-            for (_, other) in counts.iter().enumerate().filter(|(other, _)| *other != fold) {
-                train.iter_mut().zip(other.as_slice()).for_each(|(sum, count)| *sum += count);
-            }
-            let train = Matrix::from_vec(n, self.classes.groups.len(), train)?;
-            // Members draw their cases and columns independently.
-            let seed = recipe.seed.wrapping_mul(1_000_003).wrapping_add(fold as u64);
+        let jobs = (0..counts.len()).map(|fold| {
+            let (train, held_out) = self.parts(counts, fold)?;
             let (x, train, held_out) = match augmented.get(fold) {
-                None => (self.x.clone(), train, held_out.clone()),
+                None => (self.x.clone(), train, held_out),
                 Some(augmented) => {
                     let Extended { x, train, held_out, shift } =
-                        augmented.extend(fold, &self.x, &train, held_out)?;
+                        augmented.extend(fold, &self.x, &train, &held_out)?;
                     shifts.push(shift);
                     (x, train, held_out)
                 }
             };
-            let target = Target::Counts { train, held_out: Some(held_out) };
-            // One thread a process, folds side by side: the same result whatever the machine.
-            let job = Job::new(x, target, recipe.parameters.clone());
-            Ok(Job { score: Some(score.clone()), seed, ..job })
+            let job = member(x, train, held_out, &recipe.parameters, recipe.seed, fold);
+            Ok(Job { score: Some(score.clone()), ..job })
         });
         let jobs = jobs.collect::<Result<_>>()?;
         Ok((jobs, shifts))
     }
+
+    /// One fold's job, which scores `x`: train on the other folds' counts, stop on its own.
+    pub(crate) fn job(
+        &self,
+        counts: &[Matrix<f64>],
+        parameters: &Parameters,
+        seed: u64,
+        fold: usize,
+    ) -> Result<Job> {
+        let (train, held_out) = self.parts(counts, fold)?;
+        Ok(member(self.x.clone(), train, held_out, parameters, seed, fold))
+    }
+
+    /// The counts that a fold's member trains on, and those that it is stopped by.
+    fn parts(&self, counts: &[Matrix<f64>], fold: usize) -> Result<(Matrix<f64>, Matrix<f64>)> {
+        let (n, groups) = (self.x.rows(), self.classes.groups.len());
+        let mut train = vec![0.0; n * groups];
+        for (_, other) in counts.iter().enumerate().filter(|(other, _)| *other != fold) {
+            train.iter_mut().zip(other.as_slice()).for_each(|(sum, count)| *sum += count);
+        }
+        let held_out = counts.get(fold).ok_or_else(|| Error::shape("folds", counts.len(), fold))?;
+        Ok((Matrix::from_vec(n, groups, train)?, held_out.clone()))
+    }
+}
+
+/// The job of the member that leaves `fold` out.
+fn member(
+    x: Matrix<f32>,
+    train: Matrix<f64>,
+    held_out: Matrix<f64>,
+    parameters: &Parameters,
+    seed: u64,
+    fold: usize,
+) -> Job {
+    // Members draw their cases and columns independently.
+    let seed = seed.wrapping_mul(1_000_003).wrapping_add(fold as u64);
+    let target = Target::Counts { train, held_out: Some(held_out) };
+    // One thread a process, folds side by side: the same result whatever the machine.
+    Job { seed, ..Job::new(x, target, parameters.clone()) }
 }
 
 /// Log of the members' mean probabilities of some scored rows; in single precision, as they are kept. `shifts`: what

@@ -25,6 +25,7 @@ pub mod pool;
 pub mod predict;
 mod probability;
 pub mod profile;
+pub mod search;
 mod support;
 pub mod verify;
 

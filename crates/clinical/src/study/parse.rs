@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{
-    Accepts, Alarm, Category, Choice, Feature, FewShot, Gate, Imbalance, Input, Kind, Lightgbm, Mlp,
-    NumberWords, Predictor, RarityLabels, Resampling, Scaling, SeverityClass, Split, Study, StudyError,
-    Targets, Training, Xgboost,
+    Accepts, Alarm, Category, Choice, Feature, FewShot, Gate, Imbalance, Input, Kind, Learner, Lightgbm, Mlp,
+    NumberWords, Predictor, RarityLabels, Resampling, Scaling, Search, SeverityClass, Split, Study,
+    StudyError, Targets, Training, Xgboost,
 };
 use crate::{Domain, Text};
 
@@ -35,6 +35,8 @@ struct RawStudy {
     few_shot: FewShot,
     #[serde(default)]
     imbalance: Imbalance,
+    #[serde(default)]
+    search: Search,
     alarm: Alarm,
     predictor: Predictor,
     targets: Targets,
@@ -155,7 +157,7 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
     raw.few_shot.check().map_err(|problem| invalid("[few_shot]", problem))?;
     check_imbalance(&raw.imbalance, &features)?;
     let domain = Domain::new(features.iter().map(Feature::dim).collect());
-    Ok(Study {
+    let study = Study {
         name: raw.name,
         title: raw.title,
         inputs,
@@ -170,13 +172,17 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
         mlp: raw.mlp,
         few_shot: raw.few_shot,
         imbalance: raw.imbalance,
+        search: raw.search,
         alarm: raw.alarm,
         predictor: raw.predictor,
         targets: raw.targets,
         gates: raw.gate,
         domain,
         source: source.to_owned(),
-    })
+    };
+    let plans = Learner::ALL.map(|learner| study.parameters(learner));
+    study.search.check(&plans).map_err(|(place, problem)| invalid(place, problem))?;
+    Ok(study)
 }
 
 fn feature(raw: RawFeature, index: usize, inputs: &mut Vec<Input>) -> Result<Feature, StudyError> {

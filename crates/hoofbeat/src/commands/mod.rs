@@ -6,6 +6,7 @@ mod evaluate;
 mod ingest;
 mod model;
 mod predict;
+mod run;
 mod serve;
 mod study;
 mod synth;
@@ -30,6 +31,7 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<Done> {
         Command::Dataset(dataset) => dataset::run(global, dataset),
         Command::Train(train) => train::run(global, &train),
         Command::Evaluate(evaluate) => evaluate::run(global, &evaluate),
+        Command::Run(run) => run::run(global, &run),
         Command::Model(model) => model::run(global, model),
         Command::Predict(predict) => predict::run(global, &predict),
         Command::Serve(serve) => serve::run(global, &serve),

@@ -8,7 +8,10 @@ use uuid::Uuid;
 use crate::cli::{Global, Model};
 use crate::deployment::{self, Deployment};
 use crate::output::{self, Done};
-use crate::pipeline::{promote, score::Scorer};
+use crate::pipeline::{promote, score::Scorer, trials};
+
+/// Trials that `show` lists.
+const BEST_TRIALS: usize = 5;
 
 pub(super) fn run(global: &Global, command: Model) -> Result<Done> {
     let deployment = Deployment::open(global)?;
@@ -62,9 +65,17 @@ fn facts(deployment: &Deployment, model: &Registered) -> Result<Value> {
     Ok(json!({
         "model": model,
         "run": run,
+        "best_trials": best_trials(deployment, model)?,
         "validation": evaluations.first().map(|evaluation| &evaluation.report),
         "test": test,
     }))
+}
+
+/// None of a model without a search.
+fn best_trials(deployment: &Deployment, model: &Registered) -> Result<Vec<trials::Listed>> {
+    let mut best = trials::best(trials::trials(deployment, &model.run)?);
+    best.truncate(BEST_TRIALS);
+    Ok(best)
 }
 
 fn show(global: &Global, deployment: &Deployment, version: Option<&str>) -> Result<Done> {
@@ -72,7 +83,7 @@ fn show(global: &Global, deployment: &Deployment, version: Option<&str>) -> Resu
         Some(version) => deployment.model(version)?,
         None => deployment.champion()?,
     };
-    let facts = facts(deployment, &model)?;
+    let (facts, best) = (facts(deployment, &model)?, best_trials(deployment, &model)?);
     output::print(global.json, &facts, || {
         let mut text = format!(
             "model {}, {}\nmade {} by run {} from dataset version {}\nstudy {}\nbundle {} (digest {})\n",
@@ -85,6 +96,11 @@ fn show(global: &Global, deployment: &Deployment, version: Option<&str>) -> Resu
             model.bundle_path,
             model.bundle_digest,
         );
+        if !best.is_empty() {
+            text += &format!("\nbest trials of the search (`hoofbeat run show {}` lists all)\n", model.run);
+            text += &trials::table(&best);
+            text += "\n";
+        }
         if let Some(report) = facts.pointer("/validation") {
             text += "\nvalidation set\n";
             text += &promote::figures_text(report);

@@ -6,8 +6,9 @@ use serde_json::json;
 use crate::cli::{Global, Train};
 use crate::deployment::Deployment;
 use crate::output::{self, Done};
+use crate::pipeline::asked::Asked;
 use crate::pipeline::promote::{figures_text, gates_text};
-use crate::pipeline::train::{self, Asked};
+use crate::pipeline::{train, trials};
 
 /// Exit status 3 when the study's gates do not hold on validation: the candidate stays one.
 pub(super) fn run(global: &Global, command: &Train) -> Result<Done> {
@@ -15,17 +16,23 @@ pub(super) fn run(global: &Global, command: &Train) -> Result<Done> {
     let version = deployment.dataset_version(command.dataset_version)?;
     let asked = Asked {
         dataset_version: version,
-        learner: command.learner.of(&deployment.study),
+        learner: command.learner.named(),
+        trials: command.trials.unwrap_or(deployment.study.search.trials),
         seed: command.seed,
         workers: command.workers.map(usize::from),
     };
     let trained = train::train(&deployment, asked)?;
-    let value = json!({
+    let mut value = json!({
         "model": trained.model, "gates_hold": trained.gates_hold, "validation": trained.report, "training": trained.record,
     });
+    if let Some(found) = &trained.record.search {
+        let listed = trials::trials(&deployment, &trained.model.run)?;
+        value["search"] = json!({ "summary": found, "trials": listed });
+    }
+    let searched = trained.record.search.as_ref().map(trials::found_text).unwrap_or_default();
     output::print(global.json, &value, || {
         format!(
-            "model {} from dataset version {version}, on the validation set:\n{}gates\n{}\n{}",
+            "{searched}model {} from dataset version {version}, on the validation set:\n{}gates\n{}\n{}",
             trained.model.version,
             figures_text(&trained.report),
             gates_text(&json!({ "verdicts": trained.report["gates"] })),

@@ -7,6 +7,7 @@ use crate::cli::{Global, Up};
 use crate::commands::serve;
 use crate::deployment::Deployment;
 use crate::output::Done;
+use crate::pipeline::asked::Asked;
 use crate::pipeline::synth::{self, Cohort};
 use crate::pipeline::{ingest, promote, train};
 
@@ -53,8 +54,7 @@ fn first_run(deployment: &Deployment, rows: u64) -> Result<()> {
     }
     let version = deployment.dataset_version(None)?;
     say(&format!("training on dataset version {version}"));
-    let learner = deployment.study.training.learner;
-    let asked = train::Asked { dataset_version: version, learner, seed: SEED, workers: None };
+    let asked = Asked { dataset_version: version, learner: None, trials: 0, seed: SEED, workers: None };
     let trained = train::train(deployment, asked)?;
     say(&format!(
         "model {} on the validation set:\n{}",

@@ -3,11 +3,15 @@
 //! Each verb is plain: it takes what the verb before it made, calls the crates that know how, and
 //! returns a value. Printing is the commands' business.
 
+pub mod asked;
+mod claim;
 pub mod cohort;
 pub mod evaluate;
 pub mod imbalance;
 pub mod ingest;
 pub mod promote;
 pub mod score;
+pub mod search;
 pub mod synth;
 pub mod train;
+pub mod trials;

@@ -12,20 +12,23 @@ use learn::combine::{Classes, Disease, Group};
 use learn::crossfit::{self, Fitted, Recipe, Training};
 use learn::fewshot::{Episodes, FewShotPlan, NoveltyBudget};
 use learn::gan::{judge, trials};
-use learn::learner::{Distributed, Learner, Progress, Trainer};
+use learn::learner::{Distributed, Learner, Parameters, Progress, Trainer};
 use learn::profile::Axis;
 use learn::{Matrix, model};
 use prepare::{Cohort, Folds, Groups, Preprocessor, Set, SplitReport, Stratum};
-use registry::{Model, NewModel, NewRun};
+use registry::{Model, NewModel, NewRun, RunState};
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use super::asked::Asked;
+use super::claim::Claim;
 use super::evaluate::Evaluation;
 use super::promote::act;
 use super::score::Scorer;
-use super::{cohort, evaluate, imbalance, promote};
+use super::search::Found;
+use super::{cohort, evaluate, imbalance, promote, search};
 use crate::deployment::{self, Deployment};
 
 /// Training processes' command.
@@ -46,6 +49,11 @@ pub struct Trained {
 pub struct Record {
     pub dataset_version: u64,
     pub seed: u64,
+    /// The settings that every member was trained with.
+    pub parameters: Parameters,
+    /// The search that found them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<Found>,
     pub training_cases: u64,
     pub training_patients: usize,
     pub unconfirmed: u64,
@@ -61,32 +69,10 @@ pub struct Record {
     pub imbalance: Option<imbalance::Record>,
 }
 
-/// What a training run is asked for.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked {
-    pub dataset_version: u64,
-    pub learner: Learner,
-    pub seed: u64,
-    /// Processes that share the rows of one model; none leaves it to the configuration.
-    pub workers: Option<usize>,
-}
-
-/// Trains, packages, registers and measures one candidate. A failed run is recorded as failed.
+/// Trains, packages, registers and measures one candidate. A failed run is recorded as failed; an
+/// interrupted search goes on with the same request.
 pub fn train(deployment: &Deployment, asked: Asked) -> Result<Trained> {
-    let study = deployment.study.as_ref();
-    let Asked { dataset_version: version, learner, seed, .. } = asked;
-    let run = Uuid::now_v7().to_string();
-    let parameters = json!({
-        "parameters": study.parameters(learner), "alarm": study.alarm, "imbalance": study.imbalance,
-    });
-    deployment.registry.start_run(&NewRun {
-        id: &run,
-        started_at: deployment::now(),
-        dataset_version: version,
-        study_hash: &study.digest(),
-        seed,
-        parameters: &parameters,
-    })?;
+    let (run, _claim) = begin(deployment, asked)?;
     match fit(deployment, asked, &run) {
         Ok(trained) => {
             let figures = json!({ "gates_hold": trained.gates_hold, "training": trained.record });
@@ -100,9 +86,50 @@ pub fn train(deployment: &Deployment, asked: Asked) -> Result<Trained> {
     }
 }
 
+/// Starts a run, or takes up the interrupted one that was asked for the same search.
+fn begin(deployment: &Deployment, asked: Asked) -> Result<(String, Option<Claim>)> {
+    let (study, version) = (deployment.study.as_ref(), asked.dataset_version);
+    let (registry, digest) = (&deployment.registry, study.digest());
+    let parameters = match asked.trials {
+        0 => {
+            let learner = asked.learner.unwrap_or(study.training.learner);
+            json!({ "parameters": study.parameters(learner), "alarm": study.alarm, "imbalance": study.imbalance })
+        }
+        _ => {
+            json!({ "search": search::request(deployment, asked), "alarm": study.alarm, "imbalance": study.imbalance })
+        }
+    };
+    if asked.trials > 0
+        && let Some(left) = registry.unfinished_run(version, &digest, asked.seed, &parameters)?
+    {
+        let Some(claim) = Claim::take(deployment, &left.id)? else {
+            bail!(
+                "run {} makes this very search in another process: wait for it, or choose another --seed",
+                left.id
+            )
+        };
+        // It may have ended between the look and the claim.
+        if registry.run(&left.id)?.state == RunState::Running {
+            deployment.progress.say(&format!("going on with run {}, which was interrupted", left.id));
+            return Ok((left.id, Some(claim)));
+        }
+    }
+    let run = Uuid::now_v7().to_string();
+    let claim = if asked.trials > 0 { Claim::take(deployment, &run)? } else { None };
+    registry.start_run(&NewRun {
+        id: &run,
+        started_at: deployment::now(),
+        dataset_version: version,
+        study_hash: &digest,
+        seed: asked.seed,
+        parameters: &parameters,
+    })?;
+    Ok((run, claim))
+}
+
 fn fit(deployment: &Deployment, asked: Asked, run: &str) -> Result<Trained> {
     let study = deployment.study.as_ref();
-    let Asked { dataset_version: version, learner, seed, workers } = asked;
+    let version = asked.dataset_version;
     let dataset = deployment.lake.version(version)?;
     let threads = deployment.config.threads();
     let task = deployment.progress.task("counting the cohort", None);
@@ -113,11 +140,17 @@ fn fit(deployment: &Deployment, asked: Asked, run: &str) -> Result<Trained> {
     let groups = Groups::of(study, &counted.cohort);
     let prepared = prepare(study, &counted.cohort, &groups, &preprocessor)?;
 
-    let recipe = recipe(study, learner, seed);
     let program = std::env::current_exe()
         .context("the program cannot find its own file to start training processes")?;
     let trainer = Trainer::new(program, [WORKER], threads);
-    let trainer = match distributed(deployment, prepared.training.score.rows() > 0, learner, workers)? {
+    let found = match asked.trials {
+        0 => None,
+        // A trial trains its folds one after the other, and trials run side by side.
+        _ => Some(search::search(deployment, &prepared.training, asked, &trainer, run)?),
+    };
+    let recipe = recipe(study, asked, found.as_ref());
+    let tabulated = prepared.training.score.rows() > 0;
+    let trainer = match distributed(deployment, tabulated, recipe.parameters.learner(), asked.workers)? {
         Some(plan) => trainer.distributed(plan),
         None => trainer,
     };
@@ -125,7 +158,9 @@ fn fit(deployment: &Deployment, asked: Asked, run: &str) -> Result<Trained> {
     let (fitted, imbalance) = fitting.balanced(&counted.cohort, &groups, &preprocessor)?;
     let record = Record {
         dataset_version: version,
-        seed,
+        seed: asked.seed,
+        parameters: recipe.parameters.clone(),
+        search: found,
         training_cases: prepared.weights.iter().map(|(_, cases)| *cases as u64).sum(),
         training_patients: prepared.weights.len(),
         unconfirmed: counted.unconfirmed,
@@ -142,7 +177,7 @@ fn fit(deployment: &Deployment, asked: Asked, run: &str) -> Result<Trained> {
     let task = deployment.progress.task("tabulating every patient", None);
     let model = package(
         deployment,
-        &Parts { preprocessor, fitted, weights: prepared.weights, record: &record, run, seed },
+        &Parts { preprocessor, fitted, weights: prepared.weights, record: &record, run, seed: asked.seed },
     )?;
     drop(task);
     let (evaluation, report) = measure(deployment, &model, &counted.cohort, &dataset, run)?;
@@ -250,11 +285,13 @@ fn classes(study: &Study, groups: &Groups) -> Classes {
     }
 }
 
-fn recipe(study: &Study, learner: Learner, seed: u64) -> Recipe {
+/// What a search found, else what the study plans.
+fn recipe(study: &Study, asked: Asked, found: Option<&Found>) -> Recipe {
+    let plan = || study.parameters(asked.learner.unwrap_or(study.training.learner));
     Recipe {
-        parameters: study.parameters(learner),
+        parameters: found.map_or_else(plan, |found| found.parameters.clone()),
         few_shot: few_shot(study),
-        seed,
+        seed: asked.seed,
         alarm: Rule::Promise {
             recall: study.alarm.recall,
             confidence: study.alarm.confidence,
@@ -379,13 +416,25 @@ fn package(deployment: &Deployment, parts: &Parts<'_>) -> Result<Model> {
     let study = deployment.study.as_ref();
     let version = deployment.registry.take_version(parts.run)?;
     let path = format!("models/{version}");
+    // A run that was interrupted before may have come this far: its model is the same.
+    match deployment.registry.model(version) {
+        Ok(model) => return Ok(model),
+        Err(registry::Error::UnknownModel(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let folder = deployment.data_dir.join(&path);
+    if folder.exists() {
+        // Nobody knows of it: the registry learns of a bundle after it is written.
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("{} cannot be removed", folder.display()))?;
+    }
     let lineage = [
         ("run", parts.run.to_owned()),
         ("seed", parts.seed.to_string()),
         ("learner", parts.fitted.members.first().map(|member| member.engine.clone()).unwrap_or_default()),
     ];
     let digest = model::write(
-        &deployment.data_dir.join(&path),
+        &folder,
         &model::Parts {
             version: version.to_string(),
             created_at: deployment::now().format(&Rfc3339)?,

@@ -14,6 +14,7 @@ mod nhanes;
 mod page;
 mod privacy;
 mod rest;
+mod search;
 mod swap;
 mod up;
 mod usage;

@@ -12,5 +12,6 @@ mod leak;
 mod learners;
 mod model;
 mod python;
+mod search;
 mod table;
 mod worker;

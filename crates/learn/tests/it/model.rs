@@ -47,7 +47,7 @@ fn truth(cell: usize) -> [f64; 4] {
 }
 
 /// 6,000 cases in five folds from a fixed linear congruence.
-fn training() -> Training {
+pub(crate) fn training() -> Training {
     let mut state = 0x2545_f491_4f6c_dd1du64;
     let mut uniform = move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
