@@ -5,21 +5,27 @@
 //! explanations and the monitors all follow from it; nothing else in the program names a feature.
 //! The default study is built in ([`Study::default_study`]).
 
+mod card;
+mod groups;
 mod imbalance;
 mod learner;
 mod parse;
 mod plan;
 pub mod search;
+mod verification;
 
 use std::{ops::Range, sync::LazyLock};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use card::Card;
+pub use groups::Groups;
 pub use imbalance::{GanPlan, Imbalance, Resampling};
 pub use learner::{Learner, Lightgbm, Mlp, Parameters, Training, Xgboost};
-pub use plan::{Alarm, FewShot, Gate, GateMetric, Predictor, Scaling, Split, Targets};
+pub use plan::{Alarm, FewShot, Gate, GateMetric, Predictor, Reading, Scaling, Split, Targets};
 pub use search::Search;
+pub use verification::{Direction, GroupLimits, Limit, Monotone, SwapLimits, Verification};
 
 use crate::{Domain, Language, Text};
 
@@ -82,6 +88,8 @@ pub struct Study {
     pub predictor: Predictor,
     pub targets: Targets,
     pub gates: Vec<Gate>,
+    pub verification: Verification,
+    pub card: Card,
     domain: Domain,
     source: String,
 }
@@ -316,6 +324,15 @@ impl Study {
         feature.level(values)
     }
 
+    /// How a table of possible patients names a feature: by its input, where the level is the input's value, else
+    /// (a category) by itself.
+    pub fn table_name<'a>(&'a self, feature: &'a Feature) -> &'a str {
+        match (&feature.kind, self.inputs_of(feature).first()) {
+            (Kind::Number { .. } | Kind::Code(_), Some(input)) => &input.name,
+            _ => &feature.name,
+        }
+    }
+
     /// The label of any field of a case, feature inputs and the others alike.
     pub fn field_label<'a>(&'a self, field: &'a str, language: Language) -> &'a str {
         if let Some(input) = self.input(field) {
@@ -376,11 +393,19 @@ impl Feature {
         }
     }
 
+    /// The number that a level stands for; none for codes and categories.
+    pub fn level_number(&self, level: usize) -> Option<i64> {
+        match &self.kind {
+            Kind::Number { min, .. } => Some(i64::from(*min) + level as i64),
+            Kind::Code(_) | Kind::Category(_) => None,
+        }
+    }
+
     /// The code of a level, or the number itself: how tables name it.
     pub fn level_code(&self, level: usize) -> String {
-        match &self.kind {
-            Kind::Number { min, .. } => (i64::from(*min) + level as i64).to_string(),
-            _ => self.choices().get(level).map(|choice| choice.code.clone()).unwrap_or_default(),
+        match self.level_number(level) {
+            Some(number) => number.to_string(),
+            None => self.choices().get(level).map(|choice| choice.code.clone()).unwrap_or_default(),
         }
     }
 }

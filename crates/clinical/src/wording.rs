@@ -19,6 +19,25 @@ impl Study {
         }
     }
 
+    /// A possible patient, feature by feature: `Age 54 years, Gender Female, ..., Blood pressure Stage 1`.
+    pub fn levels_text(&self, levels: &[usize], language: Language) -> String {
+        let one = |(feature, &level): (&Feature, &usize)| {
+            let label = feature.label.get(language);
+            match feature.level_number(level) {
+                Some(number) => {
+                    let unit = self.inputs_of(feature).first().map(|input| input.unit.get(language));
+                    format!("{label} {number} {}", unit.unwrap_or_default()).trim_end().to_owned()
+                }
+                None => {
+                    let choices = feature.choices();
+                    let value = choices.get(level).map(|choice| choice.label.get(language));
+                    format!("{label} {}", value.unwrap_or_default())
+                }
+            }
+        };
+        self.features().iter().zip(levels).map(one).collect::<Vec<_>>().join(", ")
+    }
+
     /// What the feature is called at this patient's value: `Poco ejercicio`, `Tensión arterial alta,
     /// grado 1`; the feature's label where the study has no special words.
     pub fn feature_words<'a>(

@@ -26,6 +26,7 @@ pub struct Cells {
     pub(crate) orphan: Vec<f64>,
     pub(crate) decided: Vec<u8>,
     pub(crate) alarm: Vec<bool>,
+    pub(crate) abstains: Vec<bool>,
     /// `[cell][severity][common or none, orphan]`
     pub(crate) counts: Vec<u64>,
     patients: u64,
@@ -46,6 +47,7 @@ impl Cells {
             orphan: Vec::new(),
             decided: Vec::new(),
             alarm: Vec::new(),
+            abstains: Vec::new(),
             counts: Vec::new(),
             patients: 0,
         })
@@ -80,8 +82,16 @@ impl Cells {
         self.orphan.push(answer.orphan);
         self.decided.push(answer.decided.0);
         self.alarm.push(answer.alarm);
+        self.abstains.push(false);
         self.counts.extend_from_slice(counts);
         Ok(cell)
+    }
+
+    /// Marks a cell whose patients are told "not sure" instead of the pushed answer; a cell that was never pushed is none.
+    pub fn abstain(&mut self, cell: usize) {
+        if let Some(abstains) = self.abstains.get_mut(cell) {
+            *abstains = true;
+        }
     }
 
     /// Number of cells.
@@ -123,6 +133,7 @@ impl Cells {
             orphan: chosen.iter().map(|&i| self.orphan[i]).collect(),
             decided: chosen.iter().map(|&i| self.decided[i]).collect(),
             alarm: chosen.iter().map(|&i| self.alarm[i]).collect(),
+            abstains: chosen.iter().map(|&i| self.abstains[i]).collect(),
             patients: counts.iter().sum(),
             counts,
         }

@@ -28,15 +28,20 @@ impl Confusion {
         self.weight[class * self.classes..(class + 1) * self.classes].iter().sum()
     }
 
-    fn decided(&self, class: usize) -> f64 {
+    /// Weight of the patients who are truly of a class and are shown it.
+    pub(crate) fn hit(&self, class: usize) -> f64 {
+        self.weight[class * self.classes + class]
+    }
+
+    /// Weight of the patients who are shown a class.
+    pub(crate) fn decided(&self, class: usize) -> f64 {
         self.weight.iter().skip(class).step_by(self.classes).sum()
     }
 
     /// 2 TP / (2 TP + FP + FN); `None` for a class that no patient truly has.
     pub(crate) fn f1(&self, class: usize) -> Option<f64> {
         let truly = self.truly(class);
-        let hit = self.weight[class * self.classes + class];
-        (truly > 0.0).then(|| 2.0 * hit / (truly + self.decided(class)))
+        (truly > 0.0).then(|| 2.0 * self.hit(class) / (truly + self.decided(class)))
     }
 
     /// Unweighted mean of the classes' F1; `None` when one of them has none.

@@ -19,6 +19,8 @@ pub enum Error {
     NoSuchClass { cell: usize, class: usize },
     #[error("cell {cell}: there is no group {group}")]
     NoSuchGroup { cell: usize, group: usize },
+    #[error("there is no cell {cell}")]
+    NoSuchCell { cell: usize },
     #[error("the counts add up to more than 2^53 patients")]
     TooMany,
     #[error("the weights are not finite, not negative and positive in sum")]

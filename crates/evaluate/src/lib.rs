@@ -4,6 +4,7 @@
 //! Counts are sufficient for every figure here, so a billion patients cost what their cells cost.
 //!
 //! - [`Cells`] takes counts and a model's answers; [`evaluate`] makes a [`Report`] of [`Figure`]s with 95 % intervals.
+//! - [`diseases`]: how the patients of each disease fare.
 //! - [`InputLimit`]: what the best possible rule could reach with these inputs.
 //! - [`fidelity`]: how like real cases synthetic ones are.
 //! - [`Rule`] and [`Verdict`]: a gate before promotion and an alarm in production are the same thing.
@@ -17,9 +18,12 @@ mod bootstrap;
 mod calibration;
 mod cells;
 mod confusion;
+mod decision;
+mod disease;
 mod error;
 pub mod fidelity;
 mod figure;
+mod figures;
 mod limit;
 mod population;
 mod proportion;
@@ -32,11 +36,15 @@ mod statistics;
 pub use bootstrap::Bootstrap;
 pub use calibration::CalibrationBin;
 pub use cells::{Answer, Cells};
+pub use clinical::study::Reading;
+pub use decision::NetBenefit;
+pub use disease::{Disease, DiseaseCounts, diseases};
 pub use error::{Error, Result};
 pub use figure::{Estimate, Figure};
+pub use figures::{Figures, Metric};
 pub use limit::{InputLimit, Sufficiency};
 pub use population::Population;
 pub use proportion::clopper_pearson;
 pub use ranking::OperatingPoint;
-pub use report::{Calibration, Figures, Grouping, Metric, Report, Subgroup, evaluate, subgroups};
-pub use rule::{Comparison, Light, Outcome, Reading, Rule, Verdict};
+pub use report::{Calibration, Grouping, Report, Subgroup, evaluate, subgroups};
+pub use rule::{Comparison, Group, Light, Outcome, Rule, Verdict, hold, judge};

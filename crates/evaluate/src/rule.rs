@@ -1,17 +1,16 @@
 //! One rule type for gates before promotion and for alarms in production.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
-use clinical::study::{Gate, GateMetric};
+use clinical::study::{Gate, GateMetric, Reading};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    disease::FEWEST_CASES,
     figure::{Estimate, Figure},
-    report::{Figures, Metric},
+    figures::{Figures, Metric},
+    report::Subgroup,
 };
-
-/// Below this many cases nothing can be proved about a recall of 0.70: 9 of 9 is the least that does so at 95 %.
-const FEWEST_CASES: u64 = 9;
 
 /// Which side of the bound is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,17 +18,6 @@ const FEWEST_CASES: u64 = 9;
 pub enum Comparison {
     AtLeast,
     AtMost,
-}
-
-/// Which number of a figure is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reading {
-    Value,
-    /// The low end of the 95 % interval.
-    Low,
-    /// The high end of the 95 % interval.
-    High,
 }
 
 /// A condition on one figure.
@@ -57,8 +45,51 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     pub rule: Rule,
+    /// The group that it is about; everybody where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
     pub outcome: Outcome,
     pub because: String,
+}
+
+/// One group of patients by one feature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    pub feature: String,
+    pub name: String,
+}
+
+/// The verdicts of a study's gates, in the gates' order; a gate that is given by feature has one per group.
+///
+/// `groups`: the groups' figures by feature. A feature without figures gives no verdict.
+#[must_use]
+pub fn judge(gates: &[Gate], everybody: &Figures, groups: &BTreeMap<String, Vec<Subgroup>>) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    for gate in gates {
+        for rule in Rule::of_gate(gate) {
+            if gate.by.is_empty() {
+                verdicts.push(rule.judge(everybody));
+            }
+            for feature in &gate.by {
+                verdicts.extend(groups.get(feature).into_iter().flatten().map(|group| Verdict {
+                    group: Some(Group { feature: feature.clone(), name: group.name.clone() }),
+                    ..rule.judge(&group.figures)
+                }));
+            }
+        }
+    }
+    verdicts
+}
+
+/// Whether gates hold: each one about everybody is proved to hold, and no group is proved to fail. A group is often
+/// too small for a proof of either.
+#[must_use]
+pub fn hold(verdicts: &[Verdict]) -> bool {
+    verdicts.iter().all(|verdict| match verdict.outcome {
+        Outcome::Holds => true,
+        Outcome::Undetermined => verdict.group.is_some(),
+        Outcome::Fails => false,
+    })
 }
 
 /// The state of a target in production.
@@ -95,7 +126,7 @@ impl Rule {
         let metric = gate.metric.into();
         let low = gate.at_least.map(|bound| Self::at_least(metric, bound));
         let both = low.into_iter().chain(gate.at_most.map(|bound| Self::at_most(metric, bound)));
-        both.map(|rule| Self { fewest: FEWEST_CASES, ..rule }).collect()
+        both.map(|rule| Self { fewest: FEWEST_CASES, reading: gate.reading, ..rule }).collect()
     }
 
     /// Applies the rule to the figure that it names.
@@ -127,7 +158,7 @@ impl Rule {
                 (outcome, format!("{figure}: {name} is {word} {}", self.bound))
             }
         };
-        Verdict { rule: *self, outcome, because }
+        Verdict { rule: *self, group: None, outcome, because }
     }
 
     /// The state of a production alarm on a figure: red when the better end of the 95 % interval misses the bound, amber
@@ -222,7 +253,13 @@ mod tests {
 
     #[test]
     fn a_studys_gate_becomes_its_rules() {
-        let gate = Gate { metric: GateMetric::MacroF1, at_least: Some(0.5), at_most: Some(0.9) };
+        let gate = Gate {
+            metric: GateMetric::MacroF1,
+            at_least: Some(0.5),
+            at_most: Some(0.9),
+            reading: Reading::Value,
+            by: Vec::new(),
+        };
         let rules = Rule::of_gate(&gate);
         let both = [Rule::at_least(Metric::MacroF1, 0.5), Rule::at_most(Metric::MacroF1, 0.9)];
         assert_eq!(rules, both.map(|rule| Rule { fewest: 9, ..rule }));

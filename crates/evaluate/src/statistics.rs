@@ -4,6 +4,7 @@ use crate::{
     calibration::{Bins, CalibrationBin, equal_mass_bins},
     cells::Cells,
     confusion::Confusion,
+    decision::{self, THRESHOLDS},
     proportion::proportion,
     ranking::{Sweep, by_score},
 };
@@ -13,11 +14,12 @@ use crate::{
 struct Tally {
     truth: u8,
     decided: u8,
+    /// The most probable class before the alarm.
+    most_probable: u8,
     orphan: bool,
+    alarm: bool,
     /// The next tally's orphan score is lower.
     last_of_tie: bool,
-    /// The most probable class is the true one.
-    correct: bool,
     confidence_bin: u8,
     orphan_bin: u8,
     /// Highest severity probability.
@@ -32,6 +34,7 @@ struct Tally {
 pub(crate) struct Measures {
     pub(crate) macro_f1: Option<f64>,
     pub(crate) f1_common: Option<f64>,
+    pub(crate) f1_common_without_alarm: Option<f64>,
     pub(crate) f1: Vec<Option<f64>>,
     pub(crate) average_precision: Option<f64>,
     pub(crate) roc_auc: Option<f64>,
@@ -41,6 +44,8 @@ pub(crate) struct Measures {
     pub(crate) orphan_brier: Option<f64>,
     pub(crate) orphan_log_loss: Option<f64>,
     pub(crate) orphan_calibration_error: Option<f64>,
+    /// One per [`THRESHOLDS`]: of an alarm at that orphan probability, and of the alarm as it is shown.
+    pub(crate) net_benefit: Vec<Option<(f64, f64)>>,
 }
 
 /// Cells spread out to their non-empty outcomes, highest orphan score first.
@@ -49,6 +54,8 @@ pub(crate) struct Statistics {
     classes: usize,
     tallies: Vec<Tally>,
     pub(crate) counts: Vec<u64>,
+    /// How many tallies reach each of [`THRESHOLDS`]; they come first.
+    reaching: Vec<usize>,
 }
 
 impl Statistics {
@@ -73,9 +80,10 @@ impl Statistics {
                 tallies.push(Tally {
                     truth: truth as u8,
                     decided: cells.decided[i],
+                    most_probable: top[i].0 as u8,
                     orphan: outcome % 2 == 1,
+                    alarm: cells.alarm[i],
                     last_of_tie: false,
-                    correct: top[i].0 == truth,
                     confidence_bin: confidence_bin[i],
                     orphan_bin: orphan_bin[i],
                     confidence: confidence[i],
@@ -90,13 +98,15 @@ impl Statistics {
             let next = tallies.get(i + 1).map(|t| t.orphan_probability);
             tallies[i].last_of_tie = next.is_none_or(|next| next < tallies[i].orphan_probability);
         }
-        Self { classes: k, tallies, counts }
+        let reaching = THRESHOLDS.map(|t| tallies.partition_point(|tally| tally.orphan_probability >= t));
+        Self { classes: k, tallies, counts, reaching: reaching.to_vec() }
     }
 
     /// Every statistic with these weights instead of the counts.
     pub(crate) fn measure(&self, weights: &[f64]) -> Measures {
         // F1 common leaves orphans out; the whole matrix is the sum of both.
         let (mut common, mut orphans) = (Confusion::new(self.classes), Confusion::new(self.classes));
+        let mut without_alarm = Confusion::new(self.classes);
         let (mut sweep, mut severity_bins, mut orphan_bins) =
             (Sweep::default(), Bins::default(), Bins::default());
         let (mut total, mut brier, mut log_loss) = (0.0, 0.0, 0.0);
@@ -107,9 +117,13 @@ impl Statistics {
             if w == 0.0 {
                 continue;
             }
+            let truth = usize::from(t.truth);
             let confusion = if t.orphan { &mut orphans } else { &mut common };
-            confusion.add(usize::from(t.truth), usize::from(t.decided), w);
-            severity_bins.add(t.confidence_bin, t.confidence, t.correct, w);
+            confusion.add(truth, usize::from(t.decided), w);
+            if !t.orphan {
+                without_alarm.add(truth, usize::from(t.most_probable), w);
+            }
+            severity_bins.add(t.confidence_bin, t.confidence, t.most_probable == t.truth, w);
             orphan_bins.add(t.orphan_bin, t.orphan_probability, t.orphan, w);
             let p = if t.orphan { t.orphan_probability } else { 1.0 - t.orphan_probability };
             total += w;
@@ -125,6 +139,7 @@ impl Statistics {
         Measures {
             macro_f1: everyone.macro_f1(),
             f1_common,
+            f1_common_without_alarm: without_alarm.macro_f1(),
             f1: (0..self.classes).map(|k| everyone.f1(k)).collect(),
             average_precision: sweep.average_precision(),
             roc_auc: sweep.roc_auc(),
@@ -134,7 +149,28 @@ impl Statistics {
             orphan_brier: mean(orphan_brier),
             orphan_log_loss: mean(orphan_log_loss),
             orphan_calibration_error: orphan_bins.error(),
+            net_benefit: self.net_benefit(weights),
         }
+    }
+
+    fn net_benefit(&self, weights: &[f64]) -> Vec<Option<(f64, f64)>> {
+        let weighted = || self.tallies.iter().zip(weights);
+        let patients: f64 = weights.iter().sum();
+        let shown = orphans_and_others(weighted().filter(|(tally, _)| tally.alarm));
+        let mut reached = (0.0, 0.0);
+        let mut from = 0;
+        let mut out = vec![None; THRESHOLDS.len()];
+        // From the highest threshold down, each reaches what the one before it reached and more.
+        for (i, &threshold) in THRESHOLDS.iter().enumerate().rev() {
+            let (orphans, others) = orphans_and_others(weighted().take(self.reaching[i]).skip(from));
+            reached = (reached.0 + orphans, reached.1 + others);
+            from = self.reaching[i];
+            let benefit = |(found, needless)| {
+                (patients > 0.0).then(|| decision::net_benefit(found, needless, patients, threshold))
+            };
+            out[i] = benefit(reached).zip(benefit(shown));
+        }
+        out
     }
 
     /// Counts by true and decided class: of patients whose disease is not orphan, and of orphans.
@@ -149,7 +185,7 @@ impl Statistics {
 
     /// Calibration curve of the most probable severity, and of the orphan probability.
     pub(crate) fn curves(&self) -> (Vec<CalibrationBin>, Vec<CalibrationBin>) {
-        let severity = self.curve(|t| (t.confidence_bin, t.confidence, t.correct));
+        let severity = self.curve(|t| (t.confidence_bin, t.confidence, t.most_probable == t.truth));
         (severity, self.curve(|t| (t.orphan_bin, t.orphan_probability, t.orphan)))
     }
 
@@ -173,6 +209,16 @@ impl Statistics {
         }
         out
     }
+}
+
+/// Weight of the orphan patients and of the others.
+fn orphans_and_others<'a>(tallies: impl Iterator<Item = (&'a Tally, &'a f64)>) -> (f64, f64) {
+    tallies.fold(
+        (0.0, 0.0),
+        |(orphans, others), (tally, &w)| {
+            if tally.orphan { (orphans + w, others) } else { (orphans, others + w) }
+        },
+    )
 }
 
 /// The first of the largest probabilities.

@@ -1,10 +1,11 @@
 //! The command line, exactly as the manual shows it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use clinical::Language;
 
 /// Classify disease from a hospital's own clinical records: the whole circle in one program.
 #[derive(Debug, Parser)]
@@ -285,14 +286,91 @@ pub enum Model {
         /// Model version, e.g. m-0001
         model: String,
     },
-    /// Write a model's predictor table, one row per possible patient
+    /// Whose answer changes from one model to another, and how many people that is
+    Diff {
+        /// Model version, e.g. m-0001
+        first: String,
+        /// Model version, e.g. m-0002
+        second: String,
+        /// Whose people are counted (default: the second model's dataset version)
+        #[arg(long, value_name = "V")]
+        dataset_version: Option<u64>,
+        /// Also write every possible patient whose status or alarm changes: .csv, .ndjson or .parquet
+        #[arg(long, value_name = "FILE")]
+        table: Option<PathBuf>,
+    },
+    /// Write a model's card: data, figures, limits, use, lineage
+    Card {
+        /// Model version, e.g. m-0001
+        model: String,
+        /// Form of the document (default: by the ending of --out, else Markdown)
+        #[arg(long, value_enum)]
+        format: Option<CardFormat>,
+        /// Language of the document
+        #[arg(long, value_enum, default_value_t = CardLanguage::Es)]
+        lang: CardLanguage,
+        /// File to write (default: standard output)
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Make a model again from its dataset version, study and seed, and compare every byte
+    Reproduce {
+        /// Model version, e.g. m-0001
+        model: String,
+    },
+    /// Write a model's predictor table, one row per possible patient, or its boosters
+    #[command(group(clap::ArgGroup::new("what").required(true).multiple(true)))]
     Export {
         /// Model version, e.g. m-0001
         model: String,
-        /// File to write: .csv or .parquet
-        #[arg(long, value_name = "FILE")]
-        table: PathBuf,
+        /// File to write: .csv, .ndjson or .parquet
+        #[arg(long, value_name = "FILE", group = "what")]
+        table: Option<PathBuf>,
+        /// Folder for the boosters in their own format, the preprocessor and the calibration
+        #[arg(long, value_name = "DIR", group = "what")]
+        boosters: Option<PathBuf>,
     },
+}
+
+/// Forms of a model card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CardFormat {
+    Markdown,
+    Html,
+}
+
+impl CardFormat {
+    pub fn name(self) -> &'static str {
+        match self {
+            CardFormat::Markdown => "markdown",
+            CardFormat::Html => "html",
+        }
+    }
+
+    /// The form that a file's name asks for.
+    pub fn of_path(path: &Path) -> Option<CardFormat> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "md" | "markdown" => Some(CardFormat::Markdown),
+            "html" | "htm" => Some(CardFormat::Html),
+            _ => None,
+        }
+    }
+}
+
+/// Languages of a model card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CardLanguage {
+    Es,
+    En,
+}
+
+impl From<CardLanguage> for Language {
+    fn from(language: CardLanguage) -> Language {
+        match language {
+            CardLanguage::Es => Language::Es,
+            CardLanguage::En => Language::En,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

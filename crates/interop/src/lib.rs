@@ -17,6 +17,6 @@ pub use case_file::{CaseFile, Columns, Format, Reading, Row};
 pub use error::{FileError, MappingError, TableError};
 pub use mapping::Mapping;
 pub use table::{
-    CaseWriter, ColumnType, Compression, PredictionWriter, PredictorTableWriter, TableFormat, TableWriter,
-    Value,
+    CaseWriter, ColumnType, Compression, PossiblePatientWriter, PredictionWriter, PredictorTableWriter,
+    TableFormat, TableWriter, Value, answer_columns, answer_values,
 };

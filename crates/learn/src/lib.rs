@@ -7,11 +7,13 @@
 //! Invariant: the only `unsafe` is in `ffi`; the same counts, seed and threads give the same bytes.
 
 pub mod alarm;
+pub mod answers;
 pub mod augment;
 pub mod bundle;
 pub mod calibrate;
 pub mod combine;
 pub mod crossfit;
+pub mod difference;
 mod error;
 pub mod fewshot;
 mod ffi;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use clinical::{Cell, Outcome, Rarity, Severity, Study};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::split::Set;
 
@@ -104,6 +105,30 @@ impl Cohort {
         self.counts.iter().map(|count| count.count).sum()
     }
 
+    /// SHA-256 over every count with its patient, slot and outcome, in lower-case hexadecimal: equal exactly where
+    /// cohorts are equal, whatever the order in which their rows were stored.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let text = |hash: &mut Sha256, text: &str| {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        };
+        hash.update((self.strata.len() as u64).to_le_bytes());
+        for stratum in &self.strata {
+            hash.update([stratum.severity.0]);
+            text(&mut hash, stratum.rarity.map_or("", Rarity::code));
+            hash.update([u8::from(stratum.disease_code.is_some())]);
+            text(&mut hash, stratum.disease_code.as_deref().unwrap_or_default());
+        }
+        for count in &self.counts {
+            hash.update((count.cell as u64).to_le_bytes());
+            hash.update([count.slot]);
+            hash.update((count.stratum as u64).to_le_bytes());
+            hash.update(count.count.to_le_bytes());
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The cases of one set.
     pub fn of_set<'a>(&'a self, study: &'a Study, set: Set) -> impl Iterator<Item = Count> + 'a {
         self.counts.iter().copied().filter(move |count| Set::of_slot(&study.split, count.slot) == set)
@@ -147,8 +172,12 @@ mod tests {
             (7, 0, stratum(0, None), 0),
         ];
         let forwards = Cohort::new(rows.clone());
-        let backwards = Cohort::new(rows.into_iter().rev());
+        let backwards = Cohort::new(rows.clone().into_iter().rev());
         assert_eq!(forwards, backwards);
+        assert_eq!(forwards.digest(), backwards.digest());
+        let moved = |(cell, slot, stratum, count)| (cell + 1, slot, stratum, count);
+        let other = Cohort::new(rows.clone().map(moved));
+        assert_ne!(forwards.digest(), other.digest());
         assert_eq!(forwards.total(), 6);
         assert_eq!(forwards.counts().len(), 2);
         assert_eq!(forwards.strata().len(), 2);

@@ -10,6 +10,7 @@
 mod app;
 mod assets;
 mod body;
+pub mod card;
 mod edge;
 mod fault;
 mod health;

@@ -51,12 +51,13 @@ fn api() -> [Route; 12] {
     ]
 }
 
-fn pages() -> [Route; 5] {
+fn pages() -> [Route; 6] {
     [
         ("/", get(web::form::page).post(web::form::submit)),
         ("/cases/{id}", get(web::case::page)),
         ("/cases/{id}/feedback", get(web::feedback::page).post(web::feedback::submit)),
         ("/model", get(web::model_card::page)),
+        ("/model/card", get(web::model_card::file)),
         ("/docs", get(web::docs::page)),
     ]
 }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{
-    Accepts, Alarm, Category, Choice, Feature, FewShot, Gate, Imbalance, Input, Kind, Learner, Lightgbm, Mlp,
+    Accepts, Alarm, Card, Category, Choice, Feature, FewShot, Gate, Imbalance, Input, Kind, Learner, Lightgbm, Mlp,
     NumberWords, Predictor, RarityLabels, Resampling, Scaling, Search, SeverityClass, Split, Study,
-    StudyError, Targets, Training, Xgboost,
+    StudyError, Targets, Training, Verification, Xgboost,
 };
 use crate::{Domain, Text};
 
@@ -42,6 +42,10 @@ struct RawStudy {
     targets: Targets,
     #[serde(default)]
     gate: Vec<Gate>,
+    #[serde(default)]
+    verification: Verification,
+    #[serde(default)]
+    card: Card,
 }
 
 #[derive(Deserialize)]
@@ -130,7 +134,7 @@ struct RawCategory {
 const CASE_COLUMNS: [&str; 8] =
     ["case_id", "patient_id", "source", "recorded_at", "severity", "rarity", "disease_code", "confirmed_at"];
 
-fn invalid(place: impl Into<String>, problem: impl Into<String>) -> StudyError {
+pub(super) fn invalid(place: impl Into<String>, problem: impl Into<String>) -> StudyError {
     StudyError::Invalid { place: place.into(), problem: problem.into() }
 }
 
@@ -156,6 +160,8 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
     check_learners(&training, &xgboost, &raw.lightgbm, &raw.mlp)?;
     raw.few_shot.check().map_err(|problem| invalid("[few_shot]", problem))?;
     check_imbalance(&raw.imbalance, &features)?;
+    raw.gate.iter().try_for_each(|gate| check_features("[[gate]], `by`", &gate.by, &features))?;
+    raw.verification.check(&features, &raw.severity)?;
     let domain = Domain::new(features.iter().map(Feature::dim).collect());
     let study = Study {
         name: raw.name,
@@ -177,6 +183,8 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
         predictor: raw.predictor,
         targets: raw.targets,
         gates: raw.gate,
+        verification: raw.verification,
+        card: raw.card,
         domain,
         source: source.to_owned(),
     };
@@ -451,6 +459,13 @@ fn check_imbalance(imbalance: &Imbalance, features: &[Feature]) -> Result<(), St
         return Err(invalid("[imbalance]", "`smote_nc` interpolates numbers, and no feature is one"));
     }
     Ok(())
+}
+
+fn check_features(place: &str, names: &[String], features: &[Feature]) -> Result<(), StudyError> {
+    match names.iter().find(|name| features.iter().all(|feature| feature.name != **name)) {
+        Some(unknown) => Err(invalid(place, format!("`{unknown}` is no feature"))),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

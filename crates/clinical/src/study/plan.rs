@@ -118,6 +118,18 @@ pub enum GateMetric {
     CalibrationError,
 }
 
+/// Which number of a figure is compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    #[default]
+    Value,
+    /// The low end of the 95 % interval.
+    Low,
+    /// The high end of the 95 % interval.
+    High,
+}
+
 /// One condition for promotion: the figure compared with its bound.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -127,4 +139,10 @@ pub struct Gate {
     pub at_least: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_most: Option<f64>,
+    #[serde(default)]
+    pub reading: Reading,
+    /// Features: the gate is judged in every group of each of them (codes, categories, numbers in bands). Empty:
+    /// everybody together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<String>,
 }

@@ -1,7 +1,9 @@
-//! Every figure equals scikit-learn's on the same patients as rows; what cannot be computed says why.
+//! Every figure equals scikit-learn's (scipy's, dcurves') on the same patients as rows; what cannot be computed says why.
 
-use clinical::Severity;
-use evaluate::{Answer, Bootstrap, Cells, Error, Figure, Grouping, Metric, evaluate, subgroups};
+use clinical::{Rarity, Severity};
+use evaluate::{
+    Answer, Bootstrap, Cells, DiseaseCounts, Error, Figure, Grouping, Metric, diseases, evaluate, subgroups,
+};
 use serde_json::Value;
 
 use crate::{CLASSES, cells, floats, metrics, push};
@@ -28,8 +30,10 @@ fn figures_equal_scikit_learn() {
         for key in [
             "macro_f1",
             "f1_common",
+            "f1_common_without_alarm",
             "orphan_recall",
             "orphan_precision",
+            "orphan_omission",
             "alerts_per_1000",
             "orphan_average_precision",
             "orphan_roc_auc",
@@ -49,8 +53,14 @@ fn figures_equal_scikit_learn() {
             assert!(figure["low"].as_f64().unwrap() <= figure["value"].as_f64().unwrap(), "{name}: {key}");
             assert!(figure["high"].as_f64().unwrap() >= figure["value"].as_f64().unwrap(), "{name}: {key}");
         }
-        for (figure, expected) in report.figures.f1.iter().zip(floats(&expected["f1"])) {
-            close(figure.value().unwrap(), expected, name);
+        let figures = &report.figures;
+        for (found, key) in
+            [(&figures.f1, "f1"), (&figures.precision, "precision"), (&figures.recall, "recall")]
+        {
+            assert_eq!(found.len(), CLASSES.len());
+            for (figure, expected) in found.iter().zip(floats(&expected[key])) {
+                close(figure.value().unwrap(), expected, &format!("{name}: {key}"));
+            }
         }
         assert_eq!(json["confusion"], expected["confusion"]);
         let precision = report.figures.orphan_precision.value().unwrap();
@@ -90,6 +100,106 @@ fn operating_points_and_calibration_curves_agree_with_the_figures() {
             close(sum / report.patients as f64, error.value().unwrap(), "calibration error");
             assert!(curve.windows(2).all(|w| w[0].to < w[1].from));
         }
+    }
+}
+
+#[test]
+fn decision_curves_equal_dcurves() {
+    for case in metrics()["cases"].as_array().unwrap() {
+        let report = evaluate(&cells(case), &FEW).unwrap();
+        let (expected, name) = (&case["expected"]["decision_curve"], case["name"].as_str().unwrap());
+        assert_eq!(report.decision_curve.len(), 16);
+        for (i, at) in report.decision_curve.iter().enumerate() {
+            for (figure, key) in [
+                (&at.by_probability, "by_probability"),
+                (&at.by_alarm, "by_alarm"),
+                (&at.everybody, "everybody"),
+            ] {
+                let e = figure.estimate().unwrap();
+                close(e.value, floats(&expected[key])[i], &format!("{name}: {key} at {}", at.threshold));
+                assert!(e.low <= e.value && e.value <= e.high, "{name}: {key} {e:?}");
+                assert_eq!(e.n, report.patients);
+            }
+        }
+        // The alarm beats nobody below its precision, and everybody above the share of orphans that it leaves out.
+        let (from, to) = (&report.figures.orphan_omission, &report.figures.orphan_precision);
+        for at in &report.decision_curve {
+            let (alarm, everybody) = (at.by_alarm.value().unwrap(), at.everybody.value().unwrap());
+            assert_eq!(alarm > 0.0, at.threshold < to.value().unwrap(), "{name} at {}", at.threshold);
+            assert_eq!(alarm > everybody, at.threshold > from.value().unwrap(), "{name} at {}", at.threshold);
+        }
+    }
+}
+
+#[test]
+fn those_who_get_no_answer_are_counted_and_left_out_of_what_the_others_get() {
+    for case in metrics()["cases"].as_array().unwrap() {
+        let (mut all, expected) = (cells(case), &case["expected"]);
+        assert_eq!(evaluate(&all, &FEW).unwrap().among_answered, None);
+        for i in 0..all.len() {
+            if floats(&case["probabilities"][i]).into_iter().fold(0.0, f64::max) < 0.5 {
+                all.abstain(i);
+            }
+        }
+        all.abstain(all.len());
+        let report = evaluate(&all, &FEW).unwrap();
+        close(report.answered.value().unwrap(), expected["answered"].as_f64().unwrap(), "answered");
+        let among: Value = serde_json::to_value(report.among_answered.as_ref().unwrap()).unwrap();
+        for key in ["macro_f1", "orphan_recall", "brier"] {
+            let expected = expected["among_answered"][key].as_f64().unwrap();
+            close(among[key]["value"].as_f64().unwrap(), expected, key);
+        }
+        // Whoever is told "not sure" counts in all other figures with the answer that would have been given.
+        close(report.figures.macro_f1.value().unwrap(), expected["macro_f1"].as_f64().unwrap(), "macro F1");
+    }
+}
+
+#[test]
+fn diseases_fare_as_scipy_counts_them() {
+    for case in metrics()["cases"].as_array().unwrap() {
+        let all = cells(case);
+        let stored = case["diseases"].as_array().unwrap();
+        let counts: Vec<DiseaseCounts> = stored
+            .iter()
+            .map(|disease| DiseaseCounts {
+                code: disease["code"].as_str().unwrap().to_owned(),
+                rarity: if disease["orphan"] == true { Rarity::Orphan } else { Rarity::Common },
+                patients: floats(&disease["cells"])
+                    .into_iter()
+                    .enumerate()
+                    .map(|(cell, n)| (cell, disease["severity"].as_u64().unwrap() as usize, n as u64))
+                    .collect(),
+            })
+            .collect();
+        let found = diseases(&all, &counts).unwrap();
+        assert_eq!(found.len(), 18);
+        assert!(found.iter().any(|disease| disease.recall.value().is_some()));
+        assert!(found.iter().any(|disease| disease.recall.value().is_none()));
+        for (found, expected) in found.iter().zip(stored) {
+            assert_eq!(
+                (&expected["code"], &expected["patients"]),
+                (&found.code.as_str().into(), &found.patients.into())
+            );
+            for (figure, key) in
+                [(&found.recall, "recall"), (&found.precision, "precision"), (&found.alarmed, "alarmed")]
+            {
+                match (figure, &expected[key]) {
+                    (Figure::Measured(e), expected) => {
+                        let [low, high, value] = floats(expected)[..] else { panic!("{expected}") };
+                        close(e.value, value, key);
+                        assert!((e.low - low).abs() < 1e-8 && (e.high - high).abs() < 1e-8, "{key}: {e:?}");
+                    }
+                    (undefined, expected) => {
+                        assert!(expected.is_null(), "{expected}");
+                        assert_eq!(reason(undefined), format!("{} patients, 9 are needed", found.patients));
+                    }
+                }
+            }
+        }
+        let of = |patients| DiseaseCounts { code: "x".to_owned(), rarity: Rarity::Common, patients };
+        let error = |patients| diseases(&all, &[of(patients)]).unwrap_err();
+        assert_eq!(error(vec![(all.len(), 1, 1)]), Error::NoSuchCell { cell: all.len() });
+        assert_eq!(error(vec![(0, 4, 1)]), Error::NoSuchClass { cell: 0, class: 4 });
     }
 }
 
@@ -144,6 +254,12 @@ fn what_cannot_be_computed_says_why() {
     ] {
         assert_eq!(reason(nobody.figures.figure(metric)), "no patient");
     }
+    assert_eq!(reason(&nobody.answered), "no patient");
+    for at in &nobody.decision_curve {
+        for figure in [&at.by_probability, &at.by_alarm, &at.everybody] {
+            assert_eq!(reason(figure), "no patient");
+        }
+    }
 
     // Three classes, no orphan, no alarm.
     let mut few = Cells::new(&CLASSES).unwrap();
@@ -159,6 +275,9 @@ fn what_cannot_be_computed_says_why() {
         assert_eq!(reason(figure), "no orphan patient");
     }
     assert_eq!(reason(&f.orphan_precision), "no alarm");
+    assert_eq!(f.orphan_omission.value(), Some(0.0));
+    assert_eq!((reason(&f.recall[2]), f.recall[3].value()), ("no patient of class acute", Some(0.0)));
+    assert_eq!((reason(&f.precision[2]), f.precision[1].value()), ("no patient is shown acute", Some(1.0)));
     assert_eq!(reason(&f.number_needed_to_review), "no alarm found an orphan patient");
     assert_eq!(f.alerts_per_1000.value(), Some(0.0));
     assert_eq!(f.orphan_base_rate.value(), Some(0.0));
@@ -172,6 +291,7 @@ fn what_cannot_be_computed_says_why() {
     assert_eq!(reason(&f.log_loss), "what happened had been given probability 0");
     assert_eq!(reason(&f.orphan_log_loss), "what happened had been given probability 0");
     assert_eq!(reason(&f.orphan_roc_auc), "no patient without an orphan disease");
+    assert_eq!(reason(&f.orphan_omission), "every patient is alarmed");
     assert_eq!(f.orphan_average_precision.value(), Some(1.0));
     assert_eq!(f.brier.value(), Some(0.5));
 }

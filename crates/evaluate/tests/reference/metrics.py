@@ -1,17 +1,22 @@
-"""Reference values for the metrics, from scikit-learn and scipy on rows.
+"""Reference values for the metrics, from scikit-learn, scipy and dcurves on rows.
 
 Makes a small cohort of cells, writes it with the figures that scikit-learn computes on the same patients as rows (or
-with sample weights), and a table of Clopper-Pearson intervals from scipy. Run it again with
+with sample weights), decision curves from dcurves (the package of that method's authors), and a table of
+Clopper-Pearson intervals from scipy. Run it again with
 
-    pip install numpy scipy scikit-learn
+    pip install numpy scipy scikit-learn dcurves
     python metrics.py > metrics.json
 """
 import json, platform
-import numpy as np, scipy, sklearn
+from importlib.metadata import version
+import dcurves, numpy as np, pandas as pd, scipy, sklearn
 from scipy import stats
 from sklearn import metrics as m
 
 K = 4
+THRESHOLDS = [0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40, 0.50]
+# Of a stream of its own, so that what was stored before diseases were stays as it is.
+disease_rng = np.random.default_rng(20260102)
 rng = np.random.default_rng(20260101)
 
 
@@ -50,12 +55,26 @@ def figures(p, orphan, alarm, decided, counts):
     prob = p[cell]
     f1 = m.f1_score(k, decided[cell], average=None, labels=range(K))
     common = o == 0
+    shown, most_probable = decided[cell], prob.argmax(1)
+    sure = prob.max(1) >= 0.5
     return {
         "patients": int(len(k)),
         "orphans": int(o.sum()),
         "f1": f1.tolist(),
         "macro_f1": float(m.f1_score(k, decided[cell], average="macro", labels=range(K))),
         "f1_common": float(m.f1_score(k[common], decided[cell][common], average="macro", labels=range(K))),
+        "f1_common_without_alarm": float(m.f1_score(k[common], most_probable[common], average="macro", labels=range(K))),
+        "precision": m.precision_score(k, shown, average=None, labels=range(K)).tolist(),
+        "recall": m.recall_score(k, shown, average=None, labels=range(K)).tolist(),
+        "orphan_omission": float(o[~alarm[cell]].mean()),
+        "decision_curve": decision_curve(o, orphan[cell], alarm[cell]),
+        # "Not sure" where no class reaches a half.
+        "answered": float(sure.mean()),
+        "among_answered": {
+            "macro_f1": float(m.f1_score(k[sure], shown[sure], average="macro", labels=range(K))),
+            "orphan_recall": float(m.recall_score(o[sure], alarm[cell][sure])),
+            "brier": float(((prob[sure] - np.eye(K)[k[sure]]) ** 2).sum(1).mean()),
+        },
         "orphan_recall": float(m.recall_score(o, alarm[cell])),
         "orphan_precision": float(m.precision_score(o, alarm[cell])),
         "alerts_per_1000": float(1000 * alarm[cell].mean()),
@@ -69,6 +88,37 @@ def figures(p, orphan, alarm, decided, counts):
         "orphan_calibration_error": ece(orphan[cell], o == 1),
         "confusion": m.confusion_matrix(k, decided[cell], labels=range(K)).tolist(),
     }
+
+
+def decision_curve(o, score, alarm):
+    """Net benefit by threshold: of the score, of the alarm as it is, of everybody."""
+    rows = pd.DataFrame({"o": o, "score": score, "alarm": alarm.astype(float)})
+    # dcurves calls a patient positive above the threshold, here one is positive at it already.
+    just_below = np.array(THRESHOLDS) * (1 - 1e-13)
+    curve = dcurves.dca(data=rows, outcome="o", modelnames=["score", "alarm"], thresholds=just_below)
+    of = {name: part.sort_values("threshold").net_benefit.tolist() for name, part in curve.groupby("model")}
+    return {"by_probability": of["score"], "by_alarm": of["alarm"], "everybody": of["all"]}
+
+
+def diseases(p, orphan, alarm, decided, counts):
+    """Every outcome's patients divided among three diseases, and how each disease's patients fare."""
+    names = [[f"{'ORPHA' if o else 'ICD-10'}:{k}{d}" for d in range(3)] for k in range(K) for o in (0, 1)]
+    shares = disease_rng.dirichlet([4.0, 2.0, 0.05], 2 * K)
+    flat = counts.reshape(len(counts), -1)
+    out = []
+    for outcome in range(2, 2 * K):  # the first severity has no disease
+        split = np.stack([disease_rng.multinomial(n, shares[outcome]) for n in flat[:, outcome]])
+        k, o = divmod(outcome, 2)
+        right = alarm if o else decided == k
+        for d, name in enumerate(names[outcome]):
+            n, hit = int(split[:, d].sum()), int(split[right, d].sum())
+            out.append({
+                "code": name, "orphan": bool(o), "severity": k, "cells": split[:, d].tolist(), "patients": n,
+                "recall": clopper_pearson(hit, n)[2:] + [hit / n] if n >= 9 else None,
+                "precision": clopper_pearson(hit, int(flat[right].sum()))[2:] + [hit / flat[right].sum()] if n >= 9 else None,
+                "alarmed": clopper_pearson(int(split[alarm, d].sum()), n)[2:] + [split[alarm, d].sum() / n] if n >= 9 else None,
+            })
+    return out
 
 
 def bootstrap(p, orphan, alarm, decided, counts, replicates=4000):
@@ -93,12 +143,12 @@ cases = []
 for name, cells, scale, tied in [("single patients", 400, 1.0, False), ("tied scores", 60, 25.0, True), ("big counts", 300, 400.0, False)]:
     c = cohort(cells, scale, tied)
     case = {"name": name, "probabilities": c[0].tolist(), "orphan": c[1].tolist(), "alarm": c[2].tolist(),
-            "decided": c[3].tolist(), "counts": c[4].reshape(cells, -1).tolist(), "expected": figures(*c)}
+            "decided": c[3].tolist(), "counts": c[4].reshape(cells, -1).tolist(), "expected": figures(*c), "diseases": diseases(*c)}
     if name == "tied scores":
         case["bootstrap"] = bootstrap(*c)
     cases.append(case)
 
 intervals = [clopper_pearson(k, n) for n in (1, 2, 9, 10, 49, 100, 1500, 20000) for k in sorted({0, 1, n // 3, n // 2, n - 1, n})]
 intervals += [clopper_pearson(k, n) for k, n in [(3, 10**6), (420, 10**6), (10**5, 10**6), (7 * 10**5, 10**6), (199_999, 399_998), (199_999, 10**9), (300_000, 600_000), (5 * 10**8, 10**9), (10**9 - 20, 10**9)]]
-print(json.dumps({"made_by": "metrics.py", "numpy": np.__version__, "scipy": scipy.__version__, "scikit-learn": sklearn.__version__,
+print(json.dumps({"made_by": "metrics.py", "numpy": np.__version__, "scipy": scipy.__version__, "scikit-learn": sklearn.__version__, "dcurves": version("dcurves"),
                   "python": platform.python_version(), "cases": cases, "clopper_pearson": intervals}))

@@ -5,18 +5,19 @@ use prepare::Set;
 use serde_json::{Value, json};
 
 use crate::cli::{Evaluate, EvaluatedSet, Global};
+use crate::commands::report;
 use crate::deployment::Deployment;
 use crate::output::{self, Done};
 use crate::pipeline::cohort;
 use crate::pipeline::evaluate::{self, Evaluation};
-use crate::pipeline::promote::{act, figures_text, gates_text};
+use crate::pipeline::promote::{self, act};
 use crate::pipeline::score::Scorer;
 
 /// Exit status 3 when the study's gates do not hold on the evaluated set.
 pub(super) fn run(global: &Global, command: &Evaluate) -> Result<Done> {
     let deployment = Deployment::open(global)?;
     let model = deployment.model(&command.model)?;
-    let (report, opened) = match command.set {
+    let (measured, opened) = match command.set {
         EvaluatedSet::Validation => (validation(&deployment, &model)?, None),
         EvaluatedSet::Test => {
             let opening = act(&deployment, "evaluate --set test", |act| {
@@ -41,22 +42,21 @@ pub(super) fn run(global: &Global, command: &Evaluate) -> Result<Done> {
             )
         }
     };
-    let held =
-        report["gates"].as_array().is_some_and(|all| all.iter().all(|verdict| verdict["outcome"] == "holds"));
+    let held = promote::held(&measured);
     let value =
-        json!({ "model": model.version, "test_opened": opened, "gates_hold": held, "report": report });
-    output::print(global.json, &value, || text(&value, &report))?;
+        json!({ "model": model.version, "test_opened": opened, "gates_hold": held, "report": measured });
+    output::print(global.json, &value, || text(&value, &measured))?;
     Ok(Done::held(held))
 }
 
-fn text(value: &Value, report: &Value) -> String {
+fn text(value: &Value, measured: &Value) -> String {
     let mut text = format!(
         "model {} on the {} set of dataset version {}: {} patients, {} orphan\n",
         value["model"].as_str().unwrap_or_default(),
-        report["set"].as_str().unwrap_or_default(),
-        report["dataset_version"],
-        report["patients"],
-        report["orphans"]
+        measured["set"].as_str().unwrap_or_default(),
+        measured["dataset_version"],
+        measured["patients"],
+        measured["orphans"]
     );
     if value["test_opened"]["earlier"] == true {
         let by = value["test_opened"]["by"].as_str().unwrap_or_default();
@@ -65,8 +65,9 @@ fn text(value: &Value, report: &Value) -> String {
             value["test_opened"]["at"].as_str().unwrap_or_default()
         );
     }
-    text += &figures_text(report);
-    text + "gates\n" + &gates_text(&json!({ "verdicts": report["gates"] }))
+    text += &report::figures(measured);
+    text += &report::details(measured);
+    text + "gates\n" + &report::gates(&json!({ "verdicts": measured["gates"] }))
 }
 
 /// Measures on validation and keeps the report.

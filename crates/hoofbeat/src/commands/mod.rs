@@ -6,6 +6,7 @@ mod evaluate;
 mod ingest;
 mod model;
 mod predict;
+mod report;
 mod run;
 mod serve;
 mod study;

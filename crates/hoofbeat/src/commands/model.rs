@@ -1,14 +1,22 @@
-//! `hoofbeat model`: the registry.
+//! `hoofbeat model`: the registry, and what can be asked of one model or two.
 
-use anyhow::{Result, bail};
+mod card;
+mod diff;
+mod reproduce;
+mod verify;
+
+use std::path::Path;
+
+use anyhow::Result;
 use registry::{Act, Model as Registered, Replaces, Stage};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::cli::{Global, Model};
+use crate::cli::{CardFormat, Global, Model};
+use crate::commands::report;
 use crate::deployment::{self, Deployment};
 use crate::output::{self, Done};
-use crate::pipeline::{promote, score::Scorer, trials};
+use crate::pipeline::{export, promote, score::Scorer, trials};
 
 /// Trials that `show` lists.
 const BEST_TRIALS: usize = 5;
@@ -23,17 +31,49 @@ pub(super) fn run(global: &Global, command: Model) -> Result<Done> {
             promote_model(global, &deployment, &model, &reason, override_gates)
         }
         Model::Rollback { reason } => rollback(global, &deployment, &reason),
-        Model::Verify { model } => verify(global, &deployment, &deployment.model(&model)?),
-        Model::Export { model, table } => {
+        Model::Verify { model } => verify::run(global, &deployment, &deployment.model(&model)?),
+        Model::Diff { first, second, dataset_version, table } => {
+            let models = [deployment.model(&first)?, deployment.model(&second)?];
+            diff::run(global, &deployment, &models, dataset_version, table.as_deref())
+        }
+        Model::Card { model, format, lang, out } => {
+            let format =
+                format.or_else(|| CardFormat::of_path(out.as_deref()?)).unwrap_or(CardFormat::Markdown);
             let model = deployment.model(&model)?;
-            let rows = Scorer::open(&deployment, &model)?.export(&table)?;
-            let value = json!({ "model": model.version, "table": table, "rows": rows });
-            output::print(global.json, &value, || {
-                format!("{rows} possible patients written to {}", table.display())
-            })?;
-            Ok(Done::Well)
+            card::run(global, &deployment, &model, format, lang.into(), out.as_deref())
+        }
+        Model::Reproduce { model } => reproduce::run(global, &deployment, &deployment.model(&model)?),
+        Model::Export { model, table, boosters } => {
+            let model = deployment.model(&model)?;
+            export_model(global, &deployment, &model, table.as_deref(), boosters.as_deref())
         }
     }
+}
+
+fn export_model(
+    global: &Global,
+    deployment: &Deployment,
+    model: &Registered,
+    table: Option<&Path>,
+    folder: Option<&Path>,
+) -> Result<Done> {
+    let rows = table.map(|path| Scorer::open(deployment, model)?.export(path)).transpose()?;
+    let boosters = folder.map(|path| export::boosters(deployment, model, path)).transpose()?;
+    let value = json!({
+        "model": model.version, "table": table, "rows": rows, "folder": folder, "boosters": boosters,
+    });
+    output::print(global.json, &value, || {
+        let mut text = String::new();
+        if let (Some(path), Some(rows)) = (table, rows) {
+            text += &format!("{rows} possible patients written to {}\n", path.display());
+        }
+        if let (Some(path), Some(written)) = (folder, boosters) {
+            text += &format!("{} files written to {}\n", written.len() + 1, path.display());
+            text += &written.iter().map(|file| format!("  {}\n", file.file)).collect::<String>();
+        }
+        text
+    })?;
+    Ok(Done::Well)
 }
 
 fn list(global: &Global, deployment: &Deployment) -> Result<Done> {
@@ -101,17 +141,17 @@ fn show(global: &Global, deployment: &Deployment, version: Option<&str>) -> Resu
             text += &trials::table(&best);
             text += "\n";
         }
-        if let Some(report) = facts.pointer("/validation") {
+        if let Some(measured) = facts.pointer("/validation") {
             text += "\nvalidation set\n";
-            text += &promote::figures_text(report);
+            text += &report::figures(measured);
         }
         if let Some(report) = facts.pointer("/test/report").filter(|report| !report.is_null()) {
             text += "\ntest set (opened once)\n";
-            text += &promote::figures_text(report);
+            text += &report::figures(report);
         }
         if let Some(gates) = &model.gates {
             text += "\ngates\n";
-            text += &promote::gates_text(gates);
+            text += &report::gates(gates);
         }
         text
     })?;
@@ -135,7 +175,7 @@ fn promote_model(
                     format!(
                         "{} is not promoted, its gates did not hold:\n{}\n`--override-gates --reason TEXT` promotes it all the same and is kept in the audit",
                         model.version,
-                        promote::gates_text(&gates)
+                        report::gates(&gates)
                     )
                 },
             )?;
@@ -158,69 +198,4 @@ fn rollback(global: &Global, deployment: &Deployment, reason: &str) -> Result<Do
     let promotion = deployment.registry.rollback(&act)?;
     output::print(global.json, &promotion, || format!("{} is the champion again", promotion.champion))?;
     Ok(Done::Well)
-}
-
-fn verify(global: &Global, deployment: &Deployment, model: &Registered) -> Result<Done> {
-    let scorer = Scorer::open(deployment, model)?;
-    let Some(found) = scorer.verify() else {
-        bail!(
-            "{} answers from its trees, not from a table: there is no list of possible patients to verify",
-            model.version
-        );
-    };
-    let value = json!({ "model": model.version, "holds": found.holds(), "verification": found, "largest_jump": jump(&scorer, &found) });
-    output::print(global.json, &value, || {
-        let verdict = if found.holds() {
-            "every answer is a proper distribution"
-        } else {
-            "SOME ANSWERS ARE NOT PROPER"
-        };
-        let mut text = format!(
-            "{}: {} possible patients checked: {verdict}\n  not probabilities {}\n  not summing to 1  {} (largest error {:.1e})\n  alarmed           {}",
-            model.version,
-            found.patients,
-            found.not_probabilities,
-            found.not_summing,
-            found.largest_sum_error,
-            found.alarmed,
-        );
-        if let Some(jump) = jump(&scorer, &found) {
-            text += &format!(
-                "\n  largest jump between neighbours: {}",
-                jump["text"].as_str().unwrap_or_default()
-            );
-        }
-        text
-    })?;
-    Ok(Done::held(found.holds()))
-}
-
-/// The largest difference between neighbours in words: possible patients, no persons.
-fn jump(scorer: &Scorer, found: &learn::verify::Verification) -> Option<Value> {
-    let jump = found.largest_jump.as_ref()?;
-    let study = scorer.study();
-    let feature = study.features().get(jump.feature)?;
-    let at = |extra: usize| {
-        let levels = study.features().iter().zip(&jump.levels).enumerate();
-        let words = levels.map(|(index, (feature, &level))| {
-            format!(
-                "{} {}",
-                feature.name,
-                feature.level_code(level + if index == jump.feature { extra } else { 0 })
-            )
-        });
-        words.collect::<Vec<_>>().join(", ")
-    };
-    let output = study.severities().get(jump.output).map_or("orphan", |class| class.code.as_str());
-    let alarm = if jump.crosses_alarm { ", across the alarm's threshold" } else { "" };
-    let text = format!(
-        "{:+.3} in p({output}) along {} from [{}] to [{}]{alarm}",
-        jump.difference,
-        feature.name,
-        at(0),
-        at(1)
-    );
-    Some(
-        json!({ "from": at(0), "to": at(1), "output": output, "difference": jump.difference, "crosses_alarm": jump.crosses_alarm, "text": text }),
-    )
 }

@@ -4,10 +4,10 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::cli::{Global, Train};
+use crate::commands::report;
 use crate::deployment::Deployment;
 use crate::output::{self, Done};
 use crate::pipeline::asked::Asked;
-use crate::pipeline::promote::{figures_text, gates_text};
 use crate::pipeline::{train, trials};
 
 /// Exit status 3 when the study's gates do not hold on validation: the candidate stays one.
@@ -25,17 +25,17 @@ pub(super) fn run(global: &Global, command: &Train) -> Result<Done> {
     let mut value = json!({
         "model": trained.model, "gates_hold": trained.gates_hold, "validation": trained.report, "training": trained.record,
     });
-    if let Some(found) = &trained.record.search {
+    if let Some(found) = &trained.search {
         let listed = trials::trials(&deployment, &trained.model.run)?;
         value["search"] = json!({ "summary": found, "trials": listed });
     }
-    let searched = trained.record.search.as_ref().map(trials::found_text).unwrap_or_default();
+    let searched = trained.search.as_ref().map(trials::found_text).unwrap_or_default();
     output::print(global.json, &value, || {
         format!(
             "{searched}model {} from dataset version {version}, on the validation set:\n{}gates\n{}\n{}",
             trained.model.version,
-            figures_text(&trained.report),
-            gates_text(&json!({ "verdicts": trained.report["gates"] })),
+            report::figures(&trained.report),
+            report::gates(&json!({ "verdicts": trained.report["gates"] })),
             match trained.gates_hold {
                 true => format!(
                     "the gates hold: `hoofbeat model promote {}` makes it the champion",

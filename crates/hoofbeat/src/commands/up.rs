@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use registry::Replaces;
 
 use crate::cli::{Global, Up};
-use crate::commands::serve;
+use crate::commands::{report, serve};
 use crate::deployment::Deployment;
 use crate::output::Done;
 use crate::pipeline::asked::Asked;
@@ -59,13 +59,13 @@ fn first_run(deployment: &Deployment, rows: u64) -> Result<()> {
     say(&format!(
         "model {} on the validation set:\n{}",
         trained.model.version,
-        promote::figures_text(&trained.report)
+        report::figures(&trained.report)
     ));
     if !trained.gates_hold {
         bail!(
             "model {} did not pass its gates, so nothing is promoted:\n{}\nsee `hoofbeat model show {}`",
             trained.model.version,
-            promote::gates_text(&serde_json::json!({ "verdicts": trained.report["gates"] })),
+            report::gates(&serde_json::json!({ "verdicts": trained.report["gates"] })),
             trained.model.version
         );
     }

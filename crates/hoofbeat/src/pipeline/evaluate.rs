@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use clinical::{Kind, Study};
+use clinical::{Rarity, Study};
 use evaluate::reference::{DIMS, Preset, Reference, Score};
 use evaluate::{
-    Answer, Bootstrap, Cells, Grouping, InputLimit, Report, Rule, Subgroup, Sufficiency, Verdict,
+    Answer, Bootstrap, Cells, Disease, DiseaseCounts, Grouping, InputLimit, Report, Subgroup, Sufficiency,
+    Verdict,
 };
 use lake::DatasetVersion;
+use learn::verify::Verification;
 use prepare::{Cohort, Set};
 use serde::{Deserialize, Serialize};
 
 use super::score::Scorer;
-
-/// Width of an age-like band in subgroups, in the number's own unit.
-const BAND: i32 = 20;
+use super::verify;
 
 /// Everything measured on one set.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,13 +28,20 @@ pub struct Evaluation {
     /// probabilities are the truth.
     pub input_limit: InputLimit,
     pub inputs: Sufficiency,
-    /// Figures by feature and level (numbers in bands of twenty).
+    /// How the patients of each disease fare, most patients first within a rarity.
+    pub diseases: Vec<Disease>,
+    /// Figures by feature and group (numbers in bands of twenty).
     pub subgroups: BTreeMap<String, Vec<Subgroup>>,
     /// Exact population figures, where the dataset is a reference cohort.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truth: Option<Truth>,
     /// The study's gates, judged on these figures.
     pub gates: Vec<Verdict>,
+    /// Every possible patient, where the model has a table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
+    /// All gates, those of the verification included.
+    pub gates_hold: bool,
 }
 
 /// Exact figures of a reference cohort's known distribution.
@@ -43,12 +50,6 @@ pub struct Truth {
     pub preset: Preset,
     #[serde(flatten)]
     pub score: Score,
-}
-
-impl Evaluation {
-    pub fn gates_hold(&self) -> bool {
-        self.gates.iter().all(|verdict| verdict.outcome == evaluate::Outcome::Holds)
-    }
 }
 
 /// Measures a model on one set of a counted cohort.
@@ -84,18 +85,22 @@ pub fn evaluate(scorer: &Scorer, cohort: &Cohort, set: Set, dataset: &DatasetVer
         &bootstrap,
     )?;
     let inputs = input_limit.macro_f1_within_reach(study.targets.f1_common);
-    let rules = study.gates.iter().flat_map(Rule::of_gate);
-    let gates = rules.map(|rule| rule.judge(&report.figures)).collect();
     let members: Vec<usize> = counted.keys().copied().collect();
+    let subgroups = subgroups(study, &cells, &members)?;
+    let gates = evaluate::judge(&study.gates, &report.figures, &subgroups);
+    let verification = verify::verify(scorer, cohort)?;
     Ok(Evaluation {
         set,
         dataset_version: dataset.version,
-        subgroups: subgroups(study, &cells, &members)?,
+        diseases: evaluate::diseases(&cells, &by_disease(study, cohort, set, &members))?,
+        subgroups,
         truth: truth(scorer, dataset)?,
         report,
         input_limit,
         inputs,
+        gates_hold: evaluate::hold(&gates) && verification.as_ref().is_none_or(|found| found.holds),
         gates,
+        verification,
     })
 }
 
@@ -110,6 +115,29 @@ fn by_cell(study: &Study, cohort: &Cohort, set: Set) -> BTreeMap<usize, Vec<u64>
     cells
 }
 
+/// The set's patients with a disease code, by disease; `members` are the cells in their order of evaluation.
+fn by_disease(study: &Study, cohort: &Cohort, set: Set, members: &[usize]) -> Vec<DiseaseCounts> {
+    let mut diseases: BTreeMap<(Rarity, &str), DiseaseCounts> = BTreeMap::new();
+    for count in cohort.of_set(study, set) {
+        let stratum = &cohort.strata()[count.stratum];
+        let (Some(rarity), Some(code), Ok(place)) =
+            (stratum.rarity, stratum.disease_code.as_deref(), members.binary_search(&count.cell))
+        else {
+            continue;
+        };
+        let disease = diseases.entry((rarity, code)).or_insert_with(|| DiseaseCounts {
+            code: code.to_owned(),
+            rarity,
+            patients: Vec::new(),
+        });
+        disease.patients.push((place, stratum.severity.index(), count.count));
+    }
+    let mut diseases: Vec<DiseaseCounts> = diseases.into_values().collect();
+    let patients = |disease: &DiseaseCounts| disease.patients.iter().map(|(_, _, count)| count).sum::<u64>();
+    diseases.sort_by_key(|disease| (disease.rarity, std::cmp::Reverse(patients(disease))));
+    diseases
+}
+
 /// The figures by every feature: each code and category, and numbers in bands.
 fn subgroups(study: &Study, cells: &Cells, members: &[usize]) -> Result<BTreeMap<String, Vec<Subgroup>>> {
     // Fewer replicates: a report has some twenty groups, and their intervals are wide anyway.
@@ -117,22 +145,12 @@ fn subgroups(study: &Study, cells: &Cells, members: &[usize]) -> Result<BTreeMap
     let levels: Vec<Vec<usize>> = members.iter().map(|&cell| study.domain().levels(cell)).collect();
     let mut all = BTreeMap::new();
     for (index, feature) in study.features().iter().enumerate() {
-        let (names, group): (Vec<String>, Box<dyn Fn(usize) -> u16>) = match feature.kind {
-            Kind::Number { min, max, .. } => {
-                let starts = (min..=max).step_by(BAND as usize);
-                let names = starts.map(|start| format!("{start}-{}", (start + BAND - 1).min(max))).collect();
-                (names, Box::new(|level| (level as i32 / BAND) as u16))
-            }
-            Kind::Code(_) | Kind::Category(_) => (
-                feature.choices().iter().map(|choice| choice.code.clone()).collect(),
-                Box::new(|level| level as u16),
-            ),
-        };
-        let of_cell: Vec<u16> = levels.iter().map(|levels| group(levels[index])).collect();
-        let mut groups =
-            evaluate::subgroups(cells, &Grouping { names: &names, of_cell: &of_cell }, &bootstrap)?;
-        groups.retain(|group| group.patients > 0);
-        all.insert(feature.name.clone(), groups);
+        let groups = feature.groups();
+        let of_cell: Vec<u16> = levels.iter().map(|levels| groups.of_level[levels[index]]).collect();
+        let grouping = Grouping { names: &groups.names, of_cell: &of_cell };
+        let mut figures = evaluate::subgroups(cells, &grouping, &bootstrap)?;
+        figures.retain(|group| group.patients > 0);
+        all.insert(feature.name.clone(), figures);
     }
     Ok(all)
 }

@@ -6,12 +6,16 @@
 pub mod asked;
 mod claim;
 pub mod cohort;
+pub mod diff;
 pub mod evaluate;
+pub mod export;
 pub mod imbalance;
 pub mod ingest;
 pub mod promote;
+pub mod reproduce;
 pub mod score;
 pub mod search;
 pub mod synth;
 pub mod train;
 pub mod trials;
+pub mod verify;

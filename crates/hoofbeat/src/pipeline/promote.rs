@@ -10,7 +10,7 @@ use crate::deployment::{self, Deployment};
 
 /// Marks a candidate validated when its gates hold on the validation set.
 pub fn judge(deployment: &Deployment, model: &Model, evaluation: &Evaluation) -> Result<bool> {
-    if !evaluation.gates_hold() {
+    if !evaluation.gates_hold {
         return Ok(false);
     }
     let gates = serde_json::to_value(&evaluation.gates)?;
@@ -65,86 +65,10 @@ pub fn was_overridden(model: &Model) -> bool {
     model.gates.as_ref().is_some_and(|gates| !gates["overridden"].is_null())
 }
 
-/// The verdicts, a line each.
-pub fn gates_text(gates: &Value) -> String {
-    let verdicts = gates["verdicts"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut lines: Vec<String> = verdicts
-        .iter()
-        .map(|verdict| {
-            let word = |key: &str| verdict[key].as_str().unwrap_or_default().to_owned();
-            format!("  {:<12} {}", word("outcome"), word("because"))
-        })
-        .collect();
-    if let Some(by) = gates["overridden"]["by"].as_str() {
-        lines.push(format!(
-            "  overridden by {by}: {}",
-            gates["overridden"]["reason"].as_str().unwrap_or_default()
-        ));
-    }
-    lines.join("\n")
-}
-
-/// The main figures of a stored evaluation, a line each.
-pub fn figures_text(report: &Value) -> String {
-    let figure = |value: &Value| match (value["value"].as_f64(), value["undefined"].as_str()) {
-        (Some(v), _) => {
-            let end = |key: &str| value[key].as_f64().unwrap_or(v);
-            format!("{v:.4}  (95 % {:.4} to {:.4}, n = {})", end("low"), end("high"), value["n"])
-        }
-        (None, Some(because)) => format!("undefined: {because}"),
-        (None, None) => "not measured".to_owned(),
-    };
-    let mut lines = Vec::new();
-    for (label, key) in [
-        ("F1 of common diseases", "f1_common"),
-        ("macro F1, everyone", "macro_f1"),
-        ("orphan recall", "orphan_recall"),
-        ("orphan precision", "orphan_precision"),
-        ("orphan average precision", "orphan_average_precision"),
-        ("orphan base rate", "orphan_base_rate"),
-        ("alerts per 1,000", "alerts_per_1000"),
-        ("log loss", "log_loss"),
-        ("calibration error", "calibration_error"),
-    ] {
-        lines.push(format!("  {label:<26} {}", figure(&report[key])));
-    }
-    let classes = report["classes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    for (class, f1) in classes.iter().zip(report["f1"].as_array().map(Vec::as_slice).unwrap_or_default()) {
-        lines.push(format!("  {:<26} {}", format!("F1 {}", class.as_str().unwrap_or_default()), figure(f1)));
-    }
-    lines.push("what these inputs allow at best".to_owned());
-    lines.push(format!("  {:<26} {}", "macro F1", figure(&report["input_limit"]["macro_f1"])));
-    lines.push(format!(
-        "  {:<26} {}",
-        "orphan average precision",
-        figure(&report["input_limit"]["orphan_average_precision"])
-    ));
-    let sufficiency = &report["inputs"];
-    lines.push(match sufficiency["inputs"].as_str() {
-        Some("insufficient") => {
-            format!("  THE INPUTS ARE INSUFFICIENT: {}", sufficiency["because"].as_str().unwrap_or_default())
-        }
-        Some("unclear") => format!(
-            "  unclear whether the inputs suffice: {}",
-            sufficiency["because"].as_str().unwrap_or_default()
-        ),
-        _ => "  the inputs are sufficient for the target".to_owned(),
-    });
-    if let Some(preset) = report["truth"]["preset"].as_str() {
-        let truth = |key: &str| report["truth"][key].as_f64().unwrap_or_default();
-        lines.push(format!("exactly, over all possible patients of the reference cohort ({preset})"));
-        lines.push(format!(
-            "  macro F1 {:.4}, best possible {:.4}, regret {:.4}",
-            truth("macro_f1"),
-            truth("macro_f1_best"),
-            truth("macro_f1_regret")
-        ));
-        lines.push(format!(
-            "  orphan average precision {:.4}, best possible {:.4}, regret {:.4}",
-            truth("orphan_ap"),
-            truth("orphan_ap_best"),
-            truth("orphan_ap_regret")
-        ));
-    }
-    lines.join("\n") + "\n"
+/// Whether the gates of a stored report hold. Reports from before gates had groups say it verdict by verdict.
+pub fn held(report: &Value) -> bool {
+    report["gates_hold"].as_bool().unwrap_or_else(|| {
+        let verdicts = report["gates"].as_array();
+        verdicts.is_some_and(|all| all.iter().all(|verdict| verdict["outcome"] == "holds"))
+    })
 }

@@ -4,10 +4,9 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use clinical::{Cell, Explained, Kind, ModelRef, Patient, Prediction, Study, Warning};
+use clinical::{Cell, Explained, ModelRef, Patient, Prediction, Study, Warning};
 use interop::{PredictorTableWriter, TableFormat};
 use learn::model::Assessed;
-use learn::verify::{self, Verification};
 use registry::Model as Registered;
 use serve::ports::ModelError;
 
@@ -56,14 +55,6 @@ impl Scorer {
         let mut prediction = self.model.answer(patient, explain)?;
         prediction.warnings.extend(&self.standing_warnings);
         Ok(prediction)
-    }
-
-    /// Checks every possible patient; `None` for a model without a table.
-    pub fn verify(&self) -> Option<Verification> {
-        let table = self.model.table()?;
-        let ordered: Vec<bool> =
-            self.study().features().iter().map(|feature| !matches!(feature.kind, Kind::Code(_))).collect();
-        Some(verify::verify(table, &ordered, Some(self.model.threshold())))
     }
 
     /// Writes one row per possible patient; answers their number.

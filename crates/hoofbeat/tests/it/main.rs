@@ -4,6 +4,7 @@
 
 mod architecture;
 mod doctor;
+mod finite;
 mod harness;
 mod imbalance;
 mod kill;

@@ -16,7 +16,7 @@ use flate2::write::GzEncoder;
 
 pub use cases::CaseWriter;
 pub use predictions::PredictionWriter;
-pub use predictor::PredictorTableWriter;
+pub use predictor::{PossiblePatientWriter, PredictorTableWriter, answer_columns, answer_values};
 
 use self::{
     columnar::ParquetTable,

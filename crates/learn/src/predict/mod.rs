@@ -16,6 +16,7 @@ pub use estimator::Estimator;
 pub(crate) use network::{Layer, Network};
 pub use shapley::Explanation;
 pub use table::Table;
+pub(crate) use table::radix;
 
 use crate::{Error, Result};
 

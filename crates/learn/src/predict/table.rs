@@ -213,7 +213,7 @@ fn layout(dims: &[usize]) -> Result<(Vec<usize>, usize)> {
 }
 
 /// Distances between levels in the cells, which have no absent level.
-pub(super) fn radix(dims: &[usize]) -> Vec<usize> {
+pub(crate) fn radix(dims: &[usize]) -> Vec<usize> {
     let mut radix = vec![1; dims.len()];
     for i in (1..dims.len()).rev() {
         radix[i - 1] = radix[i] * dims[i];

@@ -3,13 +3,32 @@
 //! Reports are read as data: an object with `value`, `low`, `high` and `n` is a figure, one with `undefined` says why
 //! there is none, one with `rule` and `outcome` is a gate's verdict. Whatever else a report holds is passed over.
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::{extract::State, http::StatusCode, response::Response};
+use axum::{
+    extract::{Query, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
 use clinical::Study;
+use registry::ModelVersion;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Frame, Visit, Words, render, result::Fact};
-use crate::{app::Shared, fault::Fault, ports::Model, record::rfc3339, rest::models::Known};
+use crate::{
+    app::Shared,
+    card::{
+        self, Subject,
+        reading::{FigureView, GateView, figure_view, figures, find_report, verdicts},
+    },
+    edge,
+    fault::{Fault, Kind},
+    ports::Model,
+    record::rfc3339,
+    rest::models::Known,
+};
 
 #[derive(Template)]
 #[template(path = "model.html")]
@@ -32,26 +51,13 @@ struct Card {
     inputs: Vec<Fact>,
 }
 
-struct FigureView {
-    label: String,
-    value: String,
-    interval: String,
-    n: String,
-    undefined: Option<String>,
-}
-
-struct GateView {
-    tone: &'static str,
-    icon: &'static str,
-    outcome: String,
-    because: String,
-}
-
 /// The figures that a report may hold, most telling first.
-const FIGURES: [&str; 16] = [
+const FIGURES: [&str; 18] = [
     "f1_common",
+    "f1_common_without_alarm",
     "orphan_recall",
     "orphan_precision",
+    "orphan_omission",
     "alerts_per_1000",
     "number_needed_to_review",
     "macro_f1",
@@ -86,6 +92,59 @@ pub(crate) async fn page(State(app): Shared, visit: Visit) -> Result<Response, F
     render(visit, StatusCode::OK, &ModelPage { w, frame: Frame::new(&app, "model", w), card })
 }
 
+/// The form of the card as a file.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Form {
+    #[serde(default)]
+    format: String,
+}
+
+/// `GET /model/card`: the champion's whole card as a file to keep, `?format=markdown` or HTML.
+pub(crate) async fn file(
+    State(app): Shared,
+    visit: Visit,
+    Query(form): Query<Form>,
+) -> Result<Response, Fault> {
+    let model = app.champion()?;
+    let (language, version) = (visit.words.0, model.reference().version.clone());
+    let parsed: ModelVersion = version.parse()?;
+    let (known, run) = app
+        .registry(move |registry| {
+            let known = Known::read(registry, parsed)?;
+            let run = registry.run(&known.model.run)?;
+            Ok((known, run))
+        })
+        .await?;
+    let catalogue = Arc::clone(&app.state.catalogue);
+    // Without the catalogue the card says that the data are gone.
+    let datasets = tokio::task::spawn_blocking(move || catalogue.datasets()).await;
+    let datasets = datasets.ok().and_then(Result::ok).unwrap_or_default();
+    let subject = Subject {
+        study: model.study(),
+        model: &known.model,
+        run: &run,
+        validation: known.evaluations.first().map(|evaluation| &evaluation.report),
+        test: known.test.as_ref(),
+        datasets: &datasets,
+    };
+    let (text, kind, ending) = match form.format.as_str() {
+        "markdown" => (card::markdown(&subject, language), "text/markdown; charset=utf-8", "md"),
+        _ => {
+            let html = card::html(&subject, language).map_err(|error| {
+                tracing::error!(%error, "a model card could not be made");
+                Fault::new(Kind::Internal)
+            })?;
+            (html, "text/html; charset=utf-8", "html")
+        }
+    };
+    // As a file: the document has its own style inside, which the page's content policy would refuse.
+    let name = format!("attachment; filename=\"{version}-{}.{ending}\"", language.tag());
+    let mut response = ([(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, name)], text)
+        .into_response();
+    edge::speaks(response.headers_mut(), language);
+    Ok(response)
+}
+
 impl Card {
     fn new(model: &dyn Model, known: Option<&Known>, w: Words) -> Card {
         let study = model.study();
@@ -104,10 +163,10 @@ impl Card {
             study_title: study.title().get(w.0).to_owned(),
             facts: facts(model, known, w),
             figures_lead: report.map(|_| w.with(key, "n", &patients.to_string())).unwrap_or_default(),
-            figures: report.map(|report| figures(report, study, w)).unwrap_or_default(),
-            ceiling: report.map(|report| ceiling(report, w)).unwrap_or_default(),
+            figures: report.map(|report| figures(report, &FIGURES, study, w)).unwrap_or_default(),
+            ceiling: report.map(|report| ceiling(report, study, w)).unwrap_or_default(),
             sufficiency: report.and_then(|report| sufficiency(report, study, w)),
-            gates: gates.map(|gates| verdicts(gates, w)).unwrap_or_default(),
+            gates: gates.map(|gates| verdicts(gates, study, w)).unwrap_or_default(),
             inputs: inputs(study, w),
         }
     }
@@ -132,39 +191,12 @@ fn facts(model: &dyn Model, known: Option<&Known>, w: Words) -> Vec<Fact> {
     facts
 }
 
-/// The innermost object that holds figures: a report may be wrapped with what it was made on.
-fn find_report(value: &Value) -> Option<&Map<String, Value>> {
-    let object = value.as_object()?;
-    if object.values().any(|member| member.get("value").is_some() && member.get("low").is_some()) {
-        return Some(object);
-    }
-    object.values().find_map(find_report)
-}
-
-fn figures(report: &Map<String, Value>, study: &Study, w: Words) -> Vec<FigureView> {
-    let mut views = Vec::new();
-    for (name, value) in FIGURES.into_iter().filter_map(|name| Some((name, report.get(name)?))) {
-        let key = format!("metric-{name}");
-        match value {
-            // One figure a class.
-            Value::Array(figures) => {
-                for (class, figure) in study.severities().iter().zip(figures) {
-                    let label = w.with(&key, "label", class.short.get(w.0));
-                    views.extend(figure_view(label, name, figure, w));
-                }
-            }
-            figure => views.extend(figure_view(w.t(&key), name, figure, w)),
-        }
-    }
-    views
-}
-
 /// The limit of the inputs, as the report has it.
-fn ceiling(report: &Map<String, Value>, w: Words) -> Vec<FigureView> {
+fn ceiling(report: &Map<String, Value>, study: &Study, w: Words) -> Vec<FigureView> {
     let Some(limit) = report.get("input_limit") else { return Vec::new() };
     ["macro_f1", "orphan_average_precision"]
         .into_iter()
-        .filter_map(|name| figure_view(w.t(&format!("metric-{name}")), name, limit.get(name)?, w))
+        .filter_map(|name| figure_view(w.t(&format!("metric-{name}")), name, limit.get(name)?, study, w))
         .collect()
 }
 
@@ -176,69 +208,6 @@ fn sufficiency(report: &Map<String, Value>, study: &Study, w: Words) -> Option<G
     };
     let target = w.number(study.targets.f1_common, 2);
     Some(GateView { tone, icon, outcome: w.t(key), because: w.with("ceiling-target", "target", &target) })
-}
-
-fn figure_view(label: String, name: &str, figure: &Value, w: Words) -> Option<FigureView> {
-    let undefined = figure.get("undefined").and_then(Value::as_str);
-    if let Some(because) = undefined {
-        let none = String::new;
-        return Some(FigureView {
-            label,
-            value: none(),
-            interval: none(),
-            n: none(),
-            undefined: Some(because.to_owned()),
-        });
-    }
-    let number = |member: &str| figure.get(member).and_then(Value::as_f64);
-    let decimals = if name.contains("per_1000") || name.contains("number_needed") { 1 } else { 3 };
-    let text = |value: f64| w.number(value, decimals);
-    let (value, low, high) = (number("value")?, number("low")?, number("high")?);
-    let n = figure.get("n").and_then(Value::as_u64).map(|n| n.to_string()).unwrap_or_default();
-    Some(FigureView {
-        label,
-        value: text(value),
-        interval: format!("{} – {}", text(low), text(high)),
-        n,
-        undefined: None,
-    })
-}
-
-/// Every verdict inside the stored gates, wherever it stands.
-fn verdicts(gates: &Value, w: Words) -> Vec<GateView> {
-    match gates {
-        Value::Object(object) if object.contains_key("outcome") && object.contains_key("rule") => {
-            vec![verdict(object, w)]
-        }
-        Value::Object(object) => object.values().flat_map(|value| verdicts(value, w)).collect(),
-        Value::Array(items) => items.iter().flat_map(|item| verdicts(item, w)).collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn verdict(object: &Map<String, Value>, w: Words) -> GateView {
-    let (tone, icon, key) = match object.get("outcome").and_then(Value::as_str) {
-        Some("holds") => ("ok", "i-check", "gate-holds"),
-        Some("fails") => ("crit", "i-warn", "gate-fails"),
-        _ => ("warn", "i-help", "gate-undetermined"),
-    };
-    let rule = object.get("rule");
-    let member = |name: &str| rule.and_then(|rule| rule.get(name));
-    let metric = member("metric").and_then(Value::as_str).unwrap_or_default();
-    let metric_key = format!("metric-{metric}");
-    let metric = if w.knows(&metric_key) { w.t(&metric_key) } else { metric.to_owned() };
-    let bound = member("bound").and_then(Value::as_f64).unwrap_or_default();
-    let bound = w.number(bound, 2);
-    let condition = match member("comparison").and_then(Value::as_str) {
-        Some("at_most") => w.with("gate-at-most", "bound", &bound),
-        _ => w.with("gate-at-least", "bound", &bound),
-    };
-    GateView {
-        tone,
-        icon,
-        outcome: w.t(key),
-        because: w.with2("gate-measured", "metric", &metric, "value", &condition),
-    }
 }
 
 fn inputs(study: &Study, w: Words) -> Vec<Fact> {

@@ -11,17 +11,23 @@ use unic_langid::LanguageIdentifier;
 
 type Bundle = FluentBundle<FluentResource>;
 
-static ES: LazyLock<Bundle> = LazyLock::new(|| bundle(include_str!("../../i18n/es.ftl"), Language::Es));
-static EN: LazyLock<Bundle> = LazyLock::new(|| bundle(include_str!("../../i18n/en.ftl"), Language::En));
+/// The page's messages, and the model card's.
+const SOURCES_ES: [&str; 2] = [include_str!("../../i18n/es.ftl"), include_str!("../../i18n/card.es.ftl")];
+const SOURCES_EN: [&str; 2] = [include_str!("../../i18n/en.ftl"), include_str!("../../i18n/card.en.ftl")];
 
-fn bundle(source: &str, language: Language) -> Bundle {
-    // A file with an error keeps its good messages; a test reads every one of them.
-    let resource = FluentResource::try_new(source.to_owned()).unwrap_or_else(|(good, _)| good);
+static ES: LazyLock<Bundle> = LazyLock::new(|| bundle(&SOURCES_ES, Language::Es));
+static EN: LazyLock<Bundle> = LazyLock::new(|| bundle(&SOURCES_EN, Language::En));
+
+fn bundle(sources: &[&str], language: Language) -> Bundle {
     let mut bundle =
         Bundle::new_concurrent(vec![language.tag().parse::<LanguageIdentifier>().unwrap_or_default()]);
     // Marks around inserted values would be copied into clinicians' notes.
     bundle.set_use_isolating(false);
-    bundle.add_resource_overriding(resource);
+    for source in sources {
+        // A file with an error keeps its good messages; a test reads every one of them.
+        let resource = FluentResource::try_new((*source).to_owned()).unwrap_or_else(|(good, _)| good);
+        bundle.add_resource_overriding(resource);
+    }
     bundle
 }
 
@@ -160,9 +166,6 @@ mod tests {
 
     #[test]
     fn both_languages_hold_the_same_keys_and_arguments() {
-        let (es, en) = (include_str!("../../i18n/es.ftl"), include_str!("../../i18n/en.ftl"));
-        assert!(keys(es).len() > 90);
-        assert_eq!(keys(es), keys(en));
         let arguments = |source: &str, key: &str| -> BTreeSet<String> {
             let start = source.find(&format!("\n{key} = ")).map_or(0, |at| at + 1);
             let end = source[start..].find("\n").map_or(source.len(), |at| start + at);
@@ -172,15 +175,21 @@ mod tests {
                 .filter_map(|part| Some(part.split(' ').next()?.to_owned()))
                 .collect()
         };
-        for key in keys(es) {
-            assert_eq!(arguments(es, key), arguments(en, key), "{key}");
+        for (es, en) in SOURCES_ES.into_iter().zip(SOURCES_EN) {
+            assert!(keys(es).len() > 90);
+            assert_eq!(keys(es), keys(en));
+            for key in keys(es) {
+                assert_eq!(arguments(es, key), arguments(en, key), "{key}");
+            }
         }
+        let [page, card] = SOURCES_ES.map(keys);
+        assert!(page.is_disjoint(&card), "one file would hide the other's messages");
     }
 
     #[test]
     fn every_key_that_is_used_exists() {
         let mut used = 0;
-        for folder in ["templates", "src/web"] {
+        for folder in ["templates", "src/web", "src/card"] {
             for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
                 let path = file.unwrap().path();
                 let text = fs::read_to_string(&path).unwrap();

@@ -209,3 +209,27 @@ async fn the_model_card_tells_figures_and_gates() {
     let english = look(&house, "/model?lang=en", &[]).await;
     assert!(english.text().contains("0.853 – 0.893") && english.text().contains("Does not hold"));
 }
+
+#[tokio::test]
+async fn the_whole_card_is_a_file_to_keep() {
+    let house = House::open().await;
+    assert_eq!(look(&house, "/model/card", &[]).await.status, 404, "the registry does not know the model");
+    let version: registry::ModelVersion =
+        crate::records::register(&house.registry, "run-1", false).parse().unwrap();
+    let act = registry::Act { key: "k", actor: "test", reason: "", at: time::OffsetDateTime::now_utc() };
+    let figure = json!({"value": 0.873, "low": 0.853, "high": 0.893, "n": 1500});
+    let report = json!({"set": "validation", "patients": 1500, "f1_common": figure});
+    house.registry.record_evaluation(version, &report, &act).unwrap();
+    let html = look(&house, "/model/card", &[]).await;
+    assert_eq!((html.status, html.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert_eq!(html.header("content-disposition"), "attachment; filename=\"m-0001-es.html\"");
+    assert!(
+        html.text().contains("0,873") && html.text().contains("Ficha del modelo m-0001"),
+        "{}",
+        html.text()
+    );
+    let markdown = look(&house, "/model/card?format=markdown&lang=en", &[]).await;
+    assert_eq!(markdown.header("content-disposition"), "attachment; filename=\"m-0001-en.md\"");
+    assert!(markdown.text().starts_with("# Model card m-0001") && markdown.text().contains("0.873"));
+    assert!(look(&house, "/model", &[]).await.text().contains("href=\"/model/card\""));
+}
