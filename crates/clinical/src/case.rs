@@ -1,6 +1,6 @@
 //! A case: one patient's values at one time, from one source, and what was confirmed about them.
 
-use crate::{Patient, Rarity, Severity};
+use crate::{Note, Patient, Rarity, Severity};
 
 /// What happened, as confirmed: never a clinician's first opinion.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,6 +29,8 @@ pub struct Case {
     /// UTC microseconds since 1970.
     pub recorded_at: i64,
     pub patient: Patient,
+    /// Free text, where the study asks for it and somebody wrote it.
+    pub note: Option<Note>,
     pub outcome: Option<Outcome>,
     /// UTC microseconds since 1970.
     pub confirmed_at: Option<i64>,

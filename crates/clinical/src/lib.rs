@@ -10,6 +10,7 @@ pub mod check;
 pub mod domain;
 pub mod encoding;
 pub mod issue;
+pub mod note;
 pub mod orphanet;
 pub mod prediction;
 pub mod study;
@@ -21,6 +22,10 @@ pub use check::Raw;
 pub use domain::{Cell, Domain, Patient};
 pub use encoding::{Column, Encoding, Source};
 pub use issue::{Issue, IssueCode};
-pub use prediction::{Contribution, Explained, Explanation, ModelRef, Nearest, Prediction, Warning};
+pub use note::Note;
+pub use prediction::{
+    Contribution, Explained, Explanation, ModelRef, Nearest, NotePart, Prediction, Warning,
+};
 pub use study::{Feature, Input, Kind, Rarity, Severity, Study, StudyError};
 pub use text::{Language, Text};
+pub use wording::ContributionWords;

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::note::Stance;
 use crate::{Rarity, Severity};
 
 /// A complete answer.
@@ -21,6 +22,20 @@ pub struct Prediction {
     pub nearest: Vec<Nearest>,
     pub explanation: Explanation,
     pub warnings: Vec<Warning>,
+    /// What was found in the case's note, most telling first, and nothing of its text; `None` without a note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Vec<NotePart>>,
+}
+
+/// Something in a note that moved the explained probability.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NotePart {
+    /// Code of the term; `None`: the note's other wording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<String>,
+    pub stance: Stance,
+    /// How much lower the explained probability would be without it, -1..=1.
+    pub effect: f64,
 }
 
 /// One orphan disease that resembles the patient.
@@ -52,7 +67,7 @@ pub struct Explanation {
 /// The share of one feature.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Contribution {
-    /// Index into the study's features.
+    /// Index into the study's features; their number stands for the note.
     pub feature: usize,
     /// In probability, -1..=1.
     pub value: f64,

@@ -27,6 +27,7 @@ pub use plan::{Alarm, FewShot, Gate, GateMetric, Predictor, Reading, Scaling, Sp
 pub use search::Search;
 pub use verification::{Direction, GroupLimits, Limit, Monotone, SwapLimits, Verification};
 
+use crate::note::NoteField;
 use crate::{Domain, Language, Text};
 
 /// The text of the default study.
@@ -73,6 +74,7 @@ pub struct Study {
     title: Text,
     inputs: Vec<Input>,
     features: Vec<Feature>,
+    note: Option<NoteField>,
     severities: Vec<SeverityClass>,
     rarity: RarityLabels,
     pub split: Split,
@@ -280,6 +282,11 @@ impl Study {
         &self.inputs[feature.inputs.clone()]
     }
 
+    /// The free text that a case may have beside its inputs, where the study declares one.
+    pub fn note(&self) -> Option<&NoteField> {
+        self.note.as_ref()
+    }
+
     pub fn severities(&self) -> &[SeverityClass] {
         &self.severities
     }
@@ -337,6 +344,9 @@ impl Study {
     pub fn field_label<'a>(&'a self, field: &'a str, language: Language) -> &'a str {
         if let Some(input) = self.input(field) {
             return input.label.get(language);
+        }
+        if let Some(note) = self.note().filter(|note| note.name == field) {
+            return note.label.get(language);
         }
         match (field, language) {
             ("severity", Language::Es) => "Gravedad",

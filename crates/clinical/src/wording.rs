@@ -1,9 +1,69 @@
 //! Answers in a clinician's words. Every sentence about a feature, a class or a warning is made here,
 //! from the study's labels, so that the page, REST, FHIR and HL7 say the same.
 
-use crate::{Contribution, Feature, Kind, Language, Patient, Study, Warning};
+use crate::{Contribution, Feature, Kind, Language, NotePart, Patient, Study, Warning};
+
+/// Parts of a note that are named; the others are in its contribution all the same.
+const NAMED_PARTS: usize = 3;
+
+/// One contribution in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContributionWords<'a> {
+    /// The feature's name, as in the study.
+    pub feature: &'a str,
+    /// What it is called at this value: `Poco ejercicio`.
+    pub words: &'a str,
+    /// `3 días al mes`; of a note, what in it told: `menciona «hepatomegalia»`.
+    pub value: String,
+}
 
 impl Study {
+    /// A contribution's words; `None` where its feature is none of the study's.
+    pub fn contribution_words<'a>(
+        &'a self,
+        contribution: Contribution,
+        patient: &Patient,
+        note: Option<&[NotePart]>,
+        language: Language,
+    ) -> Option<ContributionWords<'a>> {
+        if let Some(feature) = self.features().get(contribution.feature) {
+            return Some(ContributionWords {
+                feature: &feature.name,
+                words: self.feature_words(feature, patient, language),
+                value: self.value_text(feature, patient, language),
+            });
+        }
+        let (field, parts) = (self.note()?, note?);
+        (contribution.feature == self.features().len()).then(|| ContributionWords {
+            feature: &field.name,
+            words: field.label.get(language),
+            value: self.note_text(parts, language),
+        })
+    }
+
+    /// What told in a note: `menciona «hepatomegalia», niega «fiebre»`.
+    pub fn note_text(&self, parts: &[NotePart], language: Language) -> String {
+        let told = parts.iter().take(NAMED_PARTS).map(|part| match (&part.term, self.note()) {
+            (Some(code), Some(field)) => {
+                let (words, label) = (part.stance.words(language), field.term_label(code, language));
+                match language {
+                    Language::Es => format!("{words} «{label}»"),
+                    Language::En => format!("{words} “{label}”"),
+                }
+            }
+            _ => match language {
+                Language::Es => "otras palabras".to_owned(),
+                Language::En => "other words".to_owned(),
+            },
+        });
+        let told = told.collect::<Vec<_>>().join(", ");
+        match (told.is_empty(), language) {
+            (false, _) => told,
+            (true, Language::Es) => "nada que el modelo conozca".to_owned(),
+            (true, Language::En) => "nothing that the model knows".to_owned(),
+        }
+    }
+
     /// A feature's value with unit and meaning: `54 años`, `Femenino`, `138/86 mmHg (Alta 1)`.
     pub fn value_text(&self, feature: &Feature, patient: &Patient, language: Language) -> String {
         let values = &patient.values()[feature.inputs.clone()];
@@ -67,13 +127,13 @@ impl Study {
         &self,
         contribution: Contribution,
         patient: &Patient,
+        note: Option<&[NotePart]>,
         language: Language,
     ) -> String {
-        let Some(feature) = self.features().get(contribution.feature) else {
+        let Some(said) = self.contribution_words(contribution, patient, note, language) else {
             return String::new();
         };
-        let words = self.feature_words(feature, patient, language);
-        let value = self.value_text(feature, patient, language);
+        let ContributionWords { words, value, .. } = said;
         let points = decimal(contribution.value.abs() * 100.0, 1, language);
         let negligible = contribution.value.abs() < 0.0005;
         let effect = match (language, negligible, contribution.value > 0.0) {
@@ -146,6 +206,7 @@ pub fn decimal(value: f64, decimals: usize, language: Language) -> String {
 mod tests {
     use super::*;
     use crate::Raw;
+    use crate::note::Stance;
 
     #[test]
     fn explanations_speak_of_values_units_and_meaning() {
@@ -161,7 +222,7 @@ mod tests {
             })
             .unwrap();
         let line = |feature, value, language| {
-            study.contribution_text(Contribution { feature, value }, &patient, language)
+            study.contribution_text(Contribution { feature, value }, &patient, None, language)
         };
         assert_eq!(
             line(3, 0.31, Language::Es),
@@ -173,5 +234,34 @@ mod tests {
         );
         assert_eq!(line(0, 0.0, Language::Es), "Edad, 54 años: apenas cambia la probabilidad");
         assert_eq!(line(1, 0.01, Language::En), "Gender, Female: raises the probability by 1.0 points");
+        assert_eq!(line(5, 0.01, Language::En), "", "the study has no note");
+    }
+
+    #[test]
+    fn a_note_is_explained_by_what_told_in_it() {
+        let stanza = "[[feature]]\nname = \"note\"\nkind = \"text\"\nlabel = { es = \"Nota\", en = \"Note\" }\n\
+                      dictionary = [\"hpo\"]\nterms = [{ code = \"HP:0001945\", es = [\"fiebre\"] }]\n";
+        let study = Study::parse(&format!("{}{stanza}", crate::study::DEFAULT_TOML)).unwrap();
+        let patient = Patient(vec![54, 0, 3, 138, 86, 3]);
+        let part =
+            |term: Option<&str>, stance| NotePart { term: term.map(str::to_owned), stance, effect: 0.1 };
+        let parts = [
+            part(Some("HP:0001945"), Stance::Negated),
+            part(None, Stance::Affirmed),
+            part(Some("HP:0000003"), Stance::Affirmed),
+            part(Some("HP:0000002"), Stance::Affirmed),
+        ];
+        let line = |parts: &[NotePart], language| {
+            let contribution = Contribution { feature: 5, value: 0.1 };
+            study.contribution_text(contribution, &patient, Some(parts), language)
+        };
+        assert_eq!(
+            line(&parts, Language::Es),
+            "Nota, niega «fiebre», otras palabras, menciona «Multicystic kidney dysplasia»: aumenta la probabilidad en 10,0 puntos"
+        );
+        assert_eq!(
+            line(&[], Language::En),
+            "Note, nothing that the model knows: raises the probability by 10.0 points"
+        );
     }
 }

@@ -49,7 +49,7 @@ fn main() {
 }
 
 fn begin(lake: &Lake) -> lake::Ingest {
-    let schema = Schema { inputs: INPUTS.map(str::to_owned).to_vec() };
+    let schema = Schema { inputs: INPUTS.map(str::to_owned).to_vec(), note: None };
     let meta = IngestMeta { source: "bench".into(), now: OffsetDateTime::UNIX_EPOCH, schema };
     lake.begin_ingest(meta, |stratum: &str, n: u64| ((n % 20 * 7 + stratum.len() as u64 + n / 20) % 20) as u8)
         .unwrap()
@@ -95,6 +95,7 @@ fn ingest(lake: &Lake, rows: u64) {
                 source: "reference",
                 recorded_at: Some(1_700_000_000_000_000 + (n as i64 / 5000) * 86_400_000_000),
                 inputs: &inputs,
+                note: None,
                 severity: Some(severity),
                 rarity: disease.map(|disease| if disease < 10 { "common" } else { "orphan" }),
                 disease_code: disease.map(|disease| diseases[disease].as_str()),

@@ -23,6 +23,8 @@ pub struct CaseRow<'a> {
     pub recorded_at: Option<i64>,
     /// One value per input of the [`Schema`](crate::Schema), in its order. `None`: not measured.
     pub inputs: &'a [Option<i32>],
+    /// Free text, where the [`Schema`](crate::Schema) has a note: patient data.
+    pub note: Option<&'a str>,
     /// `None`: not confirmed; the row then has no split slot.
     pub severity: Option<&'a str>,
     pub rarity: Option<&'a str>,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::record::{Finished, dataset_versions};
+use crate::record::{Finished, IngestRecord, dataset_versions};
 use crate::scan::OpenFile;
 use crate::schema::{Schema, case_columns};
 use crate::table::{DataFile, Table};
@@ -56,7 +56,7 @@ impl Lake {
             check.problems.push(format!("cases holds {stored} rows, its history counts {counted}"));
         }
         if let Some(last) = finished.last() {
-            check.check_columns(&self.cases(), &last.record.ingest.inputs)?;
+            check.check_columns(&self.cases(), &last.record.ingest)?;
         }
         check.leftovers.extend(self.leftover_paths(&finished)?.into_iter().map(Leftover::File));
         let orphans = self.orphaned_quarantine(&finished)?;
@@ -102,9 +102,10 @@ impl LakeCheck {
         Ok(())
     }
 
-    fn check_columns(&mut self, table: &Table, inputs: &[String]) -> Result<(), LakeError> {
+    fn check_columns(&mut self, table: &Table, ingest: &IngestRecord) -> Result<(), LakeError> {
         let known = table.snapshot(None)?.columns;
-        for column in case_columns(&Schema { inputs: inputs.to_vec() })? {
+        let schema = Schema { inputs: ingest.inputs.clone(), note: ingest.note.clone() };
+        for column in case_columns(&schema)? {
             if !known.contains(&column.name) {
                 self.problems.push(format!("cases lacks the column {}", column.name));
             }

@@ -19,6 +19,8 @@ use crate::table::DataFile;
 
 /// Rows per row group: the unit that a scan hands to a thread.
 const ROW_GROUP_ROWS: usize = 1 << 19;
+/// Bytes of a row group in memory after which it ends sooner: notes are long.
+const ROW_GROUP_BYTES: usize = 256 << 20;
 /// Rows per file.
 const FILE_ROWS: u64 = 1 << 22;
 /// Batches that may wait for the writer.
@@ -116,6 +118,9 @@ impl Output {
         };
         let path = self.dir.join(&file.name);
         writer.write(batch).map_err(LakeError::parquet(&path))?;
+        if writer.in_progress_size() >= ROW_GROUP_BYTES {
+            writer.flush().map_err(LakeError::parquet(&path))?;
+        }
         file.rows += batch.num_rows() as u64;
         let full = file.rows >= FILE_ROWS;
         self.current = Some((file, writer));

@@ -55,6 +55,9 @@ pub struct IngestRecord {
     pub reasons: BTreeMap<String, u64>,
     /// The study's inputs at the time.
     pub inputs: Vec<String>,
+    /// The study's column of notes, where it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A record with what the next ingest needs to go on.

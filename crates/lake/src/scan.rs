@@ -178,6 +178,8 @@ impl CaseScan {
     fn chunk(&self, batch: &RecordBatch) -> Result<CaseChunk, LakeError> {
         let columns = self.columns.iter().map(|(name, data_type)| {
             let column = match batch.column_by_name(name) {
+                // A study's own column is a number, unless it is stored as a text: its note.
+                Some(column) if *column.data_type() == DataType::Utf8 => Arc::clone(column),
                 Some(column) => cast(column, data_type)?,
                 None => new_null_array(data_type, batch.num_rows()),
             };

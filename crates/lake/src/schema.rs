@@ -32,11 +32,13 @@ pub mod columns {
     pub(crate) const ROW_KEY: &str = "row_key";
 }
 
-/// The inputs of a study: each is a 32-bit integer column of the case table.
+/// What a study asks for: each input is a 32-bit integer column of the case table, the note a text column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema {
     /// Column names, in the order in which rows bring their values.
     pub inputs: Vec<String>,
+    /// Column of free text, where the study asks for one.
+    pub note: Option<String>,
 }
 
 /// A column's type, in Arrow and in Delta.
@@ -101,11 +103,12 @@ pub(crate) fn case_columns(schema: &Schema) -> Result<Vec<Column>, LakeError> {
         column(PATIENT_KEY, Kind::Long),
         column(SLOT, Kind::Byte),
     ];
-    for input in &schema.inputs {
-        if all.iter().any(|known| known.name == *input) {
-            return Err(LakeError::ReservedColumn { column: input.clone() });
+    let inputs = schema.inputs.iter().map(|input| (input, Kind::Int));
+    for (name, kind) in inputs.chain(schema.note.iter().map(|note| (note, Kind::Text))) {
+        if all.iter().any(|known| known.name == *name) {
+            return Err(LakeError::ReservedColumn { column: name.clone() });
         }
-        all.push(column(input, Kind::Int));
+        all.push(column(name, kind));
     }
     Ok(all)
 }

@@ -135,12 +135,16 @@ impl Combination {
     /// probability is shown as at least the threshold. `answer` has room for K + 1 numbers.
     pub fn answer(&self, opinions: &[f64], raised: bool, answer: &mut [f64]) {
         let orphan = self.mix(opinions, raised, answer);
-        if let Some(healthy) = self.classes.healthy.filter(|_| self.alarmed(orphan)) {
-            let k = self.classes.severities;
-            if let Some(p) = answer.get_mut(healthy) {
-                *p = 0.0;
-            }
-            normalise(answer.get_mut(..k).unwrap_or_default());
+        if self.alarmed(orphan) {
+            self.without_healthy(answer.get_mut(..self.classes.severities).unwrap_or_default());
+        }
+    }
+
+    /// What an alarm does to the severities.
+    pub fn without_healthy(&self, severities: &mut [f64]) {
+        if let Some(healthy) = self.classes.healthy.and_then(|healthy| severities.get_mut(healthy)) {
+            *healthy = 0.0;
+            normalise(severities);
         }
     }
 
@@ -149,7 +153,35 @@ impl Combination {
         self.mix(opinions, raised, answer);
     }
 
+    /// The share of each severity's probability that orphan diseases have, before the alarm: with
+    /// [`Combination::answer_without_alarm`] the probability of every severity with either rarity. `shares` has
+    /// room for K numbers.
+    pub fn orphan_shares(&self, opinions: &[f64], raised: bool, shares: &mut [f64]) {
+        let mut joint = vec![0.0; 2 * self.classes.severities];
+        self.joint(opinions, raised, &mut joint);
+        for (share, pair) in shares.iter_mut().zip(joint.chunks_exact(2)) {
+            let sum = pair.iter().sum::<f64>();
+            *share = if sum > 0.0 { pair.last().copied().unwrap_or_default() / sum } else { 0.0 };
+        }
+    }
+
     fn mix(&self, opinions: &[f64], raised: bool, answer: &mut [f64]) -> f64 {
+        let k = self.classes.severities;
+        let mut joint = vec![0.0; 2 * k];
+        let h = self.joint(opinions, raised, &mut joint);
+        answer.fill(0.0);
+        for (place, pair) in answer.iter_mut().zip(joint.chunks_exact(2)) {
+            *place = pair.iter().sum();
+        }
+        normalise(answer.get_mut(..k).unwrap_or_default());
+        if let Some(place) = answer.get_mut(k) {
+            *place = h;
+        }
+        h
+    }
+
+    /// Each severity with either rarity, `[severity][common, orphan]`; answers the calibrated orphan probability.
+    fn joint(&self, opinions: &[f64], raised: bool, joint: &mut [f64]) -> f64 {
         let p = self.distribution(opinions);
         let mut h = self.calibrated(self.orphan_share(&p), rarity_margin(opinions));
         if raised {
@@ -163,20 +195,15 @@ impl Combination {
                 .sum()
         };
         let (common, orphan) = (total(false), total(true));
-        answer.fill(0.0);
         for (p, group) in p.iter().zip(&self.classes.groups) {
             let share = match group.orphan {
                 true if orphan > 0.0 => h * p / orphan,
                 false if common > 0.0 => (1.0 - h) * p / common,
                 _ => 0.0,
             };
-            if let Some(place) = answer.get_mut(group.severity) {
+            if let Some(place) = joint.get_mut(2 * group.severity + usize::from(group.orphan)) {
                 *place += share;
             }
-        }
-        normalise(answer.get_mut(..self.classes.severities).unwrap_or_default());
-        if let Some(place) = answer.get_mut(self.classes.severities) {
-            *place = h;
         }
         h
     }
@@ -272,6 +299,21 @@ mod tests {
             prop_assert!((got[..4].iter().sum::<f64>() - 1.0).abs() < 1e-9);
             prop_assert!(got.iter().all(|p| (0.0..=1.0).contains(p)));
             prop_assert_eq!(got[4], combination.orphan(&opinions(&margins)));
+        }
+
+        #[test]
+        fn shares_split_every_severity_and_add_up_to_the_orphan_probability(
+            margins in proptest::collection::vec(-8.0f64..8.0, 6),
+            slope in 0.2f64..3.0,
+        ) {
+            let combination = combination(Platt { slope, intercept: -0.3 }, None);
+            let (mut shown, mut shares) = ([0.0; 5], [0.0; 4]);
+            combination.answer_without_alarm(&opinions(&margins), false, &mut shown);
+            combination.orphan_shares(&opinions(&margins), false, &mut shares);
+            prop_assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)));
+            prop_assert_eq!((shares[0], shares[2]), (0.0, 0.0), "nobody healthy or acute has an orphan disease here");
+            let orphan: f64 = shown.iter().zip(shares).map(|(p, share)| p * share).sum();
+            prop_assert!((orphan - shown[4]).abs() < 1e-9);
         }
 
         #[test]

@@ -94,11 +94,15 @@ pub struct Fitted {
     pub answers: Matrix<f64>,
     /// The same without the alarm's effect on the severities.
     pub answers_without_alarm: Matrix<f64>,
+    /// Share of each severity that orphan diseases have, before the alarm, `m x severities`.
+    pub orphan_shares: Matrix<f64>,
     /// Per fold, displayed probabilities of `x` by what that fold's cases had no part in (member,
     /// calibration and threshold), `n x (severities + 1)`: compare them with that fold's counts.
     pub unseen: Vec<Matrix<f64>>,
     /// The same without the alarm's effect on the severities.
     pub unseen_without_alarm: Vec<Matrix<f64>>,
+    /// As `orphan_shares`, of `x` by what each fold's cases had no part in, `n x severities`.
+    pub unseen_orphan_shares: Vec<Matrix<f64>>,
     /// Whether those answers raise the alarm, per fold and row.
     pub unseen_alarm: Vec<Vec<bool>>,
     /// The orphan probability's trade-off on out-of-fold scores.
@@ -165,8 +169,10 @@ pub fn fit_augmented(
         curve: curve(&scores.orphan(&combination, &every), CURVE_POINTS),
         answers,
         answers_without_alarm,
+        orphan_shares: orphan_shares(&combination, &answered, |_| false),
         unseen: Vec::new(),
         unseen_without_alarm: Vec::new(),
+        unseen_orphan_shares: Vec::new(),
         unseen_alarm: Vec::new(),
         members: Vec::new(),
         nearest: NearestTable::of(&half, &training.score_levels, margins.as_ref()),
@@ -183,6 +189,7 @@ pub fn fit_augmented(
         fitted.unseen_alarm.push(alarm.collect());
         fitted.unseen.push(with);
         fitted.unseen_without_alarm.push(without);
+        fitted.unseen_orphan_shares.push(orphan_shares(&combination, opinions, |_| false));
     }
     fitted.members = fits
         .into_iter()
@@ -438,6 +445,19 @@ pub(crate) fn answer_all(
         combination.answer_without_alarm(row, raised(i), without.row_mut(i));
     }
     (with, without)
+}
+
+/// Share of each severity that orphan diseases have, before the alarm; `raised` as above.
+pub(crate) fn orphan_shares(
+    combination: &Combination,
+    opinions: &Matrix<f64>,
+    raised: impl Fn(usize) -> bool,
+) -> Matrix<f64> {
+    let mut shares = Matrix::zeros(opinions.rows(), combination.classes.severities);
+    for (i, row) in opinions.iter_rows().enumerate() {
+        combination.orphan_shares(row, raised(i), shares.row_mut(i));
+    }
+    shares
 }
 
 /// Log of the mean of the distributions that the members' margins, less their shifts, stand for.

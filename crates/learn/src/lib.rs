@@ -23,6 +23,8 @@ pub mod learner;
 mod matrix;
 pub mod model;
 pub mod nearest;
+mod noted;
+pub mod notes;
 pub mod pool;
 pub mod predict;
 mod probability;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use clinical::study::Learner;
 use clinical::{
-    Contribution, Explained, Explanation, ModelRef, Nearest, Patient, Prediction, Rarity, Severity, Study,
-    Warning,
+    Contribution, Explained, Explanation, ModelRef, Nearest, Note, NotePart, Patient, Prediction, Rarity,
+    Severity, Study, Warning,
 };
 use prepare::Preprocessor;
 use serde_json::Value;
@@ -16,6 +16,8 @@ use crate::combine::Combination;
 use crate::crossfit::Fitted;
 use crate::fewshot::{Embedding, Half, Network, NoveltyAlarm, Prototypes};
 use crate::nearest::NearestTable;
+use crate::noted::{self, Notes};
+use crate::notes::{Evidence, NoteModel};
 use crate::predict::{Columns, Direct, Estimator, Predictor, Table, sample_background};
 use crate::support::Support;
 use crate::{Error, Result};
@@ -51,6 +53,8 @@ pub struct Parts<'a> {
     pub study: &'a Study,
     pub preprocessor: &'a Preprocessor,
     pub fitted: &'a Fitted,
+    /// What notes say, where the study asks for them.
+    pub notes: Option<&'a NoteModel>,
     /// Training cases per cell.
     pub weights: &'a [(usize, f64)],
     /// What the run says of itself: data, split, calibration.
@@ -71,6 +75,7 @@ pub struct Model {
     healthy: Vec<f64>,
     support: Option<Support>,
     nearest: Option<NearestTable>,
+    notes: Option<Notes>,
 }
 
 /// The probabilities of one patient, as shown and as they were before the alarm.
@@ -121,6 +126,9 @@ pub fn write(folder: &Path, parts: &Parts<'_>) -> Result<String> {
         let background = sample_background(parts.weights, study.predictor.background, parts.seed);
         put(BACKGROUND, json(BACKGROUND, &background)?);
     }
+    if let Some(notes) = parts.notes {
+        noted::files(notes, &fitted.orphan_shares, &mut contents)?;
+    }
     let manifest = Manifest {
         format: bundle::FORMAT,
         version: parts.version.clone(),
@@ -166,6 +174,7 @@ impl Model {
             version: bundle.manifest.version.clone(),
             dataset_version: bundle.manifest.dataset_version,
         };
+        let notes = Notes::open(&bundle, &study, tabulated)?;
         Ok(Model {
             manifest: bundle.manifest,
             reference,
@@ -176,6 +185,7 @@ impl Model {
             healthy,
             support,
             nearest,
+            notes,
         })
     }
 
@@ -242,16 +252,78 @@ impl Model {
         before
     }
 
-    /// The complete answer for an accepted patient. `explain`: the probability to explain, the decided
-    /// severity's when `None`.
+    /// As [`Model::assess`], for a patient with a note.
+    ///
+    /// # Errors
+    /// When a level is out of its feature's range.
+    pub fn assess_noted(&self, levels: &[usize], note: &Note) -> Result<Assessed> {
+        let plain = self.assess(levels)?;
+        match &self.notes {
+            Some(notes) => self.moved(levels, &plain, &notes.hear(note)),
+            None => Ok(plain),
+        }
+    }
+
+    /// The structured assessment moved by a note; the alarm and all that follows from it are as without one.
+    fn moved(&self, levels: &[usize], plain: &Assessed, evidence: &Evidence) -> Result<Assessed> {
+        if evidence.log_ratios.iter().all(|ratio| *ratio == 0.0) {
+            return Ok(plain.clone());
+        }
+        let direct;
+        let cell = self.study.domain().cell(levels);
+        let shares = match (&self.predictor, self.notes.as_ref().and_then(|notes| notes.shares(cell))) {
+            (_, Some(stored)) => stored,
+            (Predictor::Direct(predictor), None) => {
+                direct = predictor.orphan_shares(levels)?;
+                direct.as_slice()
+            }
+            (Predictor::Tabulated(_), None) => &[],
+        };
+        let (before_alarm, orphan) = noted::moved(&plain.before_alarm, shares, evidence);
+        let alarm = self.combination.alarmed(orphan);
+        let mut probabilities = before_alarm.clone();
+        if alarm {
+            self.combination.without_healthy(&mut probabilities);
+        }
+        let decided = most_probable(&probabilities);
+        Ok(Assessed { probabilities, before_alarm, orphan, alarm, decided })
+    }
+
+    /// The complete answer for an accepted patient, with a note where there is one. `explain`: the probability to
+    /// explain, the decided severity's when `None`. The note's contribution is its step on top of the structured answer.
     ///
     /// # Errors
     /// When the patient was accepted by another study.
-    pub fn answer(&self, patient: &Patient, explain: Option<Explained>) -> Result<Prediction> {
+    pub fn answer(
+        &self,
+        patient: &Patient,
+        note: Option<&Note>,
+        explain: Option<Explained>,
+    ) -> Result<Prediction> {
         let levels = self.study.levels(patient);
-        let assessed = self.assess(&levels)?;
+        let plain = self.assess(&levels)?;
+        let note = note.filter(|_| self.study.note().is_some());
+        let evidence = note.zip(self.notes.as_ref()).map(|(note, notes)| notes.hear(note));
+        let assessed = match &evidence {
+            Some(evidence) => self.moved(&levels, &plain, evidence)?,
+            None => plain.clone(),
+        };
         let rarity = self.rarity(&assessed);
-        let explanation = self.explain(&levels, explain.unwrap_or(Explained::Severity(assessed.decided)))?;
+        let of = explain.unwrap_or(Explained::Severity(assessed.decided));
+        let mut explanation = self.explain(&levels, of)?;
+        let mut parts = None;
+        if note.is_some() {
+            let shown = explained(&assessed, of);
+            let step =
+                Contribution { feature: self.study.features().len(), value: shown - explained(&plain, of) };
+            explanation.contributions.push(step);
+            sort(&mut explanation.contributions);
+            let value = |evidence: &Evidence| Ok(explained(&self.moved(&levels, &plain, evidence)?, of));
+            parts = Some(match &evidence {
+                Some(evidence) => noted::parts(evidence, shown, value)?,
+                None => Vec::<NotePart>::new(),
+            });
+        }
         let warnings = self.warnings(&levels, &assessed);
         Ok(Prediction {
             severity: assessed.decided,
@@ -262,6 +334,7 @@ impl Model {
             probabilities: assessed.probabilities,
             explanation,
             warnings,
+            note: parts,
         })
     }
 
@@ -304,7 +377,7 @@ impl Model {
             .enumerate()
             .map(|(feature, &value)| Contribution { feature, value: lasting(value) })
             .collect();
-        contributions.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
+        sort(&mut contributions);
         Ok(Explanation { of, base_value: lasting(explained.base), contributions })
     }
 
@@ -331,6 +404,21 @@ impl Model {
 /// A probability, or a difference of two, to [`DECIMALS`].
 fn lasting(p: f64) -> f64 {
     (p * DECIMALS).round() / DECIMALS
+}
+
+/// Largest magnitude first.
+fn sort(contributions: &mut [Contribution]) {
+    contributions.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
+}
+
+/// The probability that an explanation is about.
+fn explained(assessed: &Assessed, of: Explained) -> f64 {
+    match of {
+        Explained::Orphan => assessed.orphan,
+        Explained::Severity(severity) => {
+            assessed.probabilities.get(severity.index()).copied().unwrap_or_default()
+        }
+    }
 }
 
 /// The position of the largest probability, the first on a tie.

@@ -21,6 +21,7 @@ new-patient = New patient
 range = From { $min } to { $max } { $unit }
 range-of = { $label } from { $min } to { $max }
 choose = { $label }: choose one
+note-hint = Optional, at most { $max } characters. Used for this answer only: the text is not kept
 unusual-low = { $label }: unusually low value. Check that it is right.
 unusual-high = { $label }: unusually high value. Check that it is right.
 errors-head = { $n ->

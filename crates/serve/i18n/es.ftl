@@ -21,6 +21,7 @@ new-patient = Paciente nuevo
 range = De { $min } a { $max } { $unit }
 range-of = { $label } de { $min } a { $max }
 choose = { $label }: elija una opción
+note-hint = Opcional, hasta { $max } caracteres. Solo se usa para esta respuesta: el texto no se guarda
 unusual-low = { $label }: valor poco habitual por bajo. Compruebe que es correcto.
 unusual-high = { $label }: valor poco habitual por alto. Compruebe que es correcto.
 errors-head = { $n ->

@@ -256,6 +256,15 @@ fn patient(study: &Study, say: Say) -> Value {
         "patient_id".into(),
         json!({"type": ["string", "null"], "maxLength": 128, "description": pseudonym}),
     );
+    if let Some(field) = study.note() {
+        let kept = say.of("Opcional. No se guarda ni se devuelve.", "Optional. Neither kept nor given back.");
+        let description =
+            field.hint.as_ref().map_or(kept.to_owned(), |hint| format!("{}. {kept}", say.text(hint)));
+        properties.insert(
+            field.name.clone(),
+            json!({"type": ["string", "null"], "title": say.text(&field.label), "maxLength": field.max_chars, "description": description}),
+        );
+    }
     let required: Vec<&str> = study.inputs().iter().map(|input| input.name.as_str()).collect();
     json!({"type": "object", "required": required, "properties": properties, "examples": [example(study)]})
 }
@@ -299,7 +308,8 @@ fn prediction(study: &Study) -> Value {
     let text = || json!({"type": "string"});
     let classes: Map<String, Value> =
         study.severities().iter().map(|class| (class.code.clone(), share())).collect();
-    let features: Vec<&str> = study.features().iter().map(|feature| feature.name.as_str()).collect();
+    let features = study.features().iter().map(|feature| feature.name.as_str());
+    let features: Vec<&str> = features.chain(study.note().map(|note| note.name.as_str())).collect();
     let explained: Vec<Value> = severity_codes(study).into_iter().chain([json!("orphan")]).collect();
     let mut properties = map(json!({
         "prediction_id": {"type": "string", "format": "uuid"},

@@ -3,7 +3,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use clinical::{Explained, ModelRef, Patient, Prediction, Study};
+use clinical::{Explained, ModelRef, Note, Patient, Prediction, Study};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -15,9 +15,14 @@ pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub trait Model: Send + Sync + std::fmt::Debug {
     fn study(&self) -> &Study;
     fn reference(&self) -> &ModelRef;
-    /// The answer for an accepted patient; `explain` is the probability to explain, the displayed
-    /// severity's when `None`.
-    fn answer(&self, patient: &Patient, explain: Option<Explained>) -> Result<Prediction, ModelError>;
+    /// The answer for an accepted patient, with a note where there is one; `explain` is the probability to
+    /// explain, the displayed severity's when `None`.
+    fn answer(
+        &self,
+        patient: &Patient,
+        note: Option<&Note>,
+        explain: Option<Explained>,
+    ) -> Result<Prediction, ModelError>;
     /// When the model was made (RFC 3339), for the page's footer.
     fn created_at(&self) -> &str;
 }

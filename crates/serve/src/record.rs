@@ -47,10 +47,12 @@ impl Record<'_> {
     /// Whether the record's numbers are positions in this study.
     pub(crate) fn fits(&self, study: &Study) -> bool {
         let prediction = &self.prediction;
+        let noted = study.note().is_some() && prediction.note.is_some();
+        let parts = study.features().len() + usize::from(noted);
         self.values.values().len() == study.inputs().len()
             && prediction.probabilities.len() == study.severities().len()
             && prediction.severity.index() < study.severities().len()
-            && prediction.explanation.contributions.iter().all(|part| part.feature < study.features().len())
+            && prediction.explanation.contributions.iter().all(|part| part.feature < parts)
     }
 }
 

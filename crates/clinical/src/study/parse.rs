@@ -9,7 +9,8 @@ use super::{
     NumberWords, Predictor, RarityLabels, Resampling, Scaling, Search, SeverityClass, Split, Study,
     StudyError, Targets, Training, Verification, Xgboost,
 };
-use crate::{Domain, Text};
+use crate::note::{NoteField, NoteTerm, Reading, Vocabulary};
+use crate::{Domain, Language, Text};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,6 +73,10 @@ struct RawFeature {
     categories: Vec<RawCategory>,
     #[serde(default)]
     descending: bool,
+    languages: Option<Vec<Language>>,
+    max_length: Option<usize>,
+    dictionary: Option<Vec<Vocabulary>>,
+    terms: Option<Vec<NoteTerm>>,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq)]
@@ -80,6 +85,7 @@ enum RawKind {
     Number,
     Code,
     Category,
+    Text,
 }
 
 /// A unit that is the same everywhere may be one string.
@@ -142,13 +148,18 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
     let raw: RawStudy = toml::from_str(source).map_err(|error| StudyError::Syntax(error.to_string()))?;
     let mut inputs = Vec::new();
     let mut features = Vec::new();
+    let mut note = None;
     for raw in raw.feature {
-        features.push(feature(raw, features.len(), &mut inputs)?);
+        if raw.kind != RawKind::Text {
+            features.push(feature(raw, features.len(), &mut inputs)?);
+        } else if note.replace(text(raw)?).is_some() {
+            return Err(invalid("[[feature]]", "at most one feature of kind `text` is possible"));
+        }
     }
     if features.is_empty() {
-        return Err(invalid("[[feature]]", "at least one feature is needed"));
+        return Err(invalid("[[feature]]", "at least one feature besides a text is needed"));
     }
-    check_names(&inputs, &features)?;
+    check_names(&inputs, &features, note.as_ref())?;
     check_outcome(&raw.severity)?;
     check_plan(&raw.split, &raw.scaling, &raw.alarm, &raw.predictor, &raw.gate)?;
     let mut training = raw.training;
@@ -168,6 +179,7 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
         title: raw.title,
         inputs,
         features,
+        note,
         severities: raw.severity,
         rarity: raw.rarity,
         split: raw.split,
@@ -195,12 +207,24 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
 
 fn feature(raw: RawFeature, index: usize, inputs: &mut Vec<Input>) -> Result<Feature, StudyError> {
     let place = format!("feature `{}`", raw.name);
+    only(
+        &place,
+        "number, code and category",
+        &[
+            ("languages", raw.languages.is_none()),
+            ("max_length", raw.max_length.is_none()),
+            ("dictionary", raw.dictionary.is_none()),
+            ("terms", raw.terms.is_none()),
+        ],
+    )?;
     let column = raw.column.clone().unwrap_or_else(|| raw.name.clone());
     let first = inputs.len();
     let kind = match raw.kind {
         RawKind::Number => number(&raw, index, &place, inputs)?,
         RawKind::Code => code(&raw, index, &column, &place, inputs)?,
         RawKind::Category => category(&raw, index, &column, &place, inputs)?,
+        // Handled by `text`: it is no part of the finite domain.
+        RawKind::Text => return Err(invalid(place, "a text has no levels")),
     };
     Ok(Feature {
         name: raw.name,
@@ -325,6 +349,63 @@ fn category(
     Ok(Kind::Category(categories))
 }
 
+/// Characters of a note at most: it travels in forms and rows with limits of their own.
+const LONGEST_NOTE: usize = 20_000;
+
+fn text(raw: RawFeature) -> Result<NoteField, StudyError> {
+    let place = format!("feature `{}`", raw.name);
+    only(
+        &place,
+        "text",
+        &[
+            ("column", raw.column.is_none()),
+            ("input", raw.input.is_none()),
+            ("unit", raw.unit.is_none()),
+            ("loinc", raw.loinc.is_none()),
+            ("min", raw.min.is_none()),
+            ("max", raw.max.is_none()),
+            ("usual", raw.usual.is_none()),
+            ("words", raw.words.is_empty()),
+            ("codes", raw.codes.is_empty()),
+            ("inputs", raw.inputs.is_empty()),
+            ("categories", raw.categories.is_empty()),
+            ("descending", !raw.descending),
+        ],
+    )?;
+    let max_chars = raw.max_length.unwrap_or(4_000);
+    if !(1..=LONGEST_NOTE).contains(&max_chars) {
+        return Err(invalid(place, format!("`max_length` lies between 1 and {LONGEST_NOTE}")));
+    }
+    let languages = raw.languages.unwrap_or_else(|| Language::ALL.to_vec());
+    let vocabularies = raw.dictionary.unwrap_or_default();
+    let terms = raw.terms.unwrap_or_default();
+    if languages.is_empty() {
+        return Err(invalid(place, "`languages` names at least one language"));
+    }
+    let mut codes = BTreeSet::new();
+    for term in &terms {
+        let spelled = term.es.iter().chain(&term.en);
+        if term.code.trim().is_empty() || spelled.clone().count() == 0 || !codes.insert(&term.code) {
+            return Err(invalid(
+                place,
+                "each entry of `terms` has a `code` of its own and a spelling in `es` or `en`",
+            ));
+        }
+        if let Some(wordless) = spelled.into_iter().find(|spelling| Reading::pattern(spelling).is_empty()) {
+            return Err(invalid(place, format!("the spelling `{wordless}` of `{}` has no word", term.code)));
+        }
+    }
+    Ok(NoteField {
+        name: raw.name,
+        label: raw.label,
+        hint: raw.hint,
+        languages,
+        max_chars,
+        vocabularies,
+        terms,
+    })
+}
+
 fn choice(column: &str, code: &str, label: &Text, words: Option<&Text>) -> Choice {
     Choice {
         code: code.to_owned(),
@@ -354,16 +435,16 @@ fn check_range(place: &str, min: i32, max: i32, usual: Option<(i32, i32)>) -> Re
 }
 
 /// Names become columns, JSON fields and file headers: plain, and used once.
-fn check_names(inputs: &[Input], features: &[Feature]) -> Result<(), StudyError> {
+fn check_names(inputs: &[Input], features: &[Feature], note: Option<&NoteField>) -> Result<(), StudyError> {
     let plain = |name: &str| {
         name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
     };
     let mut seen: BTreeSet<&str> = CASE_COLUMNS.into();
-    for input in inputs {
-        if !plain(&input.name) || !seen.insert(&input.name) {
+    for name in inputs.iter().map(|input| &input.name).chain(note.map(|note| &note.name)) {
+        if !plain(name) || !seen.insert(name) {
             return Err(invalid(
-                format!("input `{}`", input.name),
+                format!("input `{name}`"),
                 "names are lower-case letters, digits and `_`, used once and not by a case's own columns",
             ));
         }
@@ -491,6 +572,60 @@ loinc = "1558-6"
         assert_eq!(study.input("fasting_glucose_mg_dl").unwrap().unit.es, "mg/dL");
         assert_eq!(study.domain().dims(), &[121, 2, 4, 5, 32, 561]);
         assert_ne!(study.digest(), Study::default_study().digest());
+    }
+
+    const NOTE: &str = r#"
+[[feature]]
+name = "note"
+kind = "text"
+label = { es = "Nota clínica", en = "Clinical note" }
+languages = ["es"]
+max_length = 2000
+dictionary = ["hpo", "orphanet"]
+terms = [{ code = "HP:0002240", es = ["hepatomegalia", "hígado grande"] }, { code = "own", en = ["night sweats"] }]
+"#;
+
+    #[test]
+    fn a_text_is_no_part_of_the_finite_domain() {
+        let study = Study::parse(&format!("{DEFAULT_TOML}{NOTE}")).unwrap();
+        let default = Study::default_study();
+        assert_eq!((study.domain(), study.inputs()), (default.domain(), default.inputs()));
+        assert_eq!(study.features(), default.features());
+        assert!(default.note().is_none());
+        let note = study.note().unwrap();
+        assert_eq!((note.name.as_str(), note.max_chars, note.terms.len()), ("note", 2000, 2));
+        use crate::Language::{En, Es};
+        assert_eq!(note.term_label("HP:0002240", Es), "hepatomegalia");
+        assert_eq!(note.term_label("HP:0000003", Es), "Multicystic kidney dysplasia");
+        assert_eq!(note.term_label("own", Es), "night sweats");
+        assert_eq!(note.term_label("ORPHA:586", En), "Cystic fibrosis");
+        assert_eq!(note.term_label("HP:9999999", En), "HP:9999999");
+        assert_eq!(study.field_label("note", Es), "Nota clínica");
+    }
+
+    #[test]
+    fn what_a_text_may_not_say_is_refused() {
+        for (from, to) in [
+            ("max_length = 2000", "max_length = 0"),
+            ("max_length = 2000", "max_length = 20001"),
+            ("max_length = 2000", "min = 1"),
+            ("languages = [\"es\"]", "languages = []"),
+            ("languages = [\"es\"]", "languages = [\"de\"]"),
+            ("\"orphanet\"", "\"icd\""),
+            ("en = [\"night sweats\"]", "en = [\"!\"]"),
+            ("code = \"own\", en = [\"night sweats\"]", "code = \"own\""),
+            ("code = \"own\"", "code = \"HP:0002240\""),
+            ("name = \"note\"", "name = \"age_years\""),
+            ("name = \"note\"", "name = \"severity\""),
+        ] {
+            let text = format!("{DEFAULT_TOML}{}", NOTE.replacen(from, to, 1));
+            assert!(Study::parse(&text).is_err(), "{to}");
+        }
+        assert!(
+            Study::parse(&format!("{DEFAULT_TOML}{NOTE}{}", NOTE.replace("\"note\"", "\"second\""))).is_err()
+        );
+        let glucose = format!("{DEFAULT_TOML}{GLUCOSE}max_length = 10\n");
+        assert!(Study::parse(&glucose).is_err(), "a number has no length");
     }
 
     #[test]

@@ -8,10 +8,10 @@ use crate::cli::{Evaluate, EvaluatedSet, Global};
 use crate::commands::report;
 use crate::deployment::Deployment;
 use crate::output::{self, Done};
-use crate::pipeline::cohort;
 use crate::pipeline::evaluate::{self, Evaluation};
 use crate::pipeline::promote::{self, act};
 use crate::pipeline::score::Scorer;
+use crate::pipeline::{cohort, notes};
 
 /// Exit status 3 when the study's gates do not hold on the evaluated set.
 pub(super) fn run(global: &Global, command: &Evaluate) -> Result<Done> {
@@ -85,5 +85,7 @@ fn measure(deployment: &Deployment, model: &registry::Model, set: Set) -> Result
     let version = deployment.lake.version(model.dataset_version)?;
     let counted =
         cohort::count(&deployment.lake, scorer.study(), version.version, deployment.config.threads())?;
-    evaluate::evaluate(&scorer, &counted.cohort, set, &version)
+    let mut evaluation = evaluate::evaluate(&scorer, &counted.cohort, set, &version)?;
+    evaluation.notes = notes::measure(&deployment.lake, &scorer, version.version, set)?;
+    Ok(evaluation)
 }

@@ -47,7 +47,7 @@ pub(super) fn run(global: &Global, command: &Predict) -> Result<Done> {
     for row in cases {
         match row? {
             Row::Accepted(case) => {
-                let prediction = scorer.answer(&case.patient, None)?;
+                let prediction = scorer.answer(&case.patient, case.note.as_ref(), None)?;
                 writer.push(&case, &version, &prediction)?;
                 answered += 1;
             }

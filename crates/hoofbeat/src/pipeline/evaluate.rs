@@ -14,6 +14,7 @@ use learn::verify::Verification;
 use prepare::{Cohort, Set};
 use serde::{Deserialize, Serialize};
 
+use super::notes::NoteFigures;
 use super::score::Scorer;
 use super::verify;
 
@@ -35,6 +36,9 @@ pub struct Evaluation {
     /// Exact population figures, where the dataset is a reference cohort.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truth: Option<Truth>,
+    /// What notes add on the set's cases that have one; all other figures are of the structured model alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<NoteFigures>,
     /// The study's gates, judged on these figures.
     pub gates: Vec<Verdict>,
     /// Every possible patient, where the model has a table.
@@ -95,6 +99,7 @@ pub fn evaluate(scorer: &Scorer, cohort: &Cohort, set: Set, dataset: &DatasetVer
         diseases: evaluate::diseases(&cells, &by_disease(study, cohort, set, &members))?,
         subgroups,
         truth: truth(scorer, dataset)?,
+        notes: None,
         report,
         input_limit,
         inputs,

@@ -52,7 +52,10 @@ pub fn ingest(
 ) -> Result<Ingested> {
     let study = &deployment.study;
     let now = deployment::now();
-    let schema = Schema { inputs: study.inputs().iter().map(|input| input.name.clone()).collect() };
+    let schema = Schema {
+        inputs: study.inputs().iter().map(|input| input.name.clone()).collect(),
+        note: study.note().map(|note| note.name.clone()),
+    };
     let meta = IngestMeta { source: source.to_owned(), now, schema };
     let mut ingest = deployment.lake.begin_ingest(meta, slot_rule(study))?;
     let reading = Reading { study, mapping, source, ingested_at: (now.unix_timestamp_nanos() / 1000) as i64 };
@@ -125,6 +128,7 @@ impl Reader<'_> {
             source: &case.source,
             recorded_at: Some(case.recorded_at),
             inputs,
+            note: case.note.as_ref().map(clinical::Note::text),
             severity: outcome.map(|outcome| study.severity(outcome.severity).code.as_str()),
             rarity: outcome.and_then(|outcome| outcome.rarity).map(clinical::Rarity::code),
             disease_code: outcome.and_then(|outcome| outcome.disease_code.as_deref()),

@@ -11,6 +11,7 @@ pub mod evaluate;
 pub mod export;
 pub mod imbalance;
 pub mod ingest;
+pub mod notes;
 pub mod promote;
 pub mod reproduce;
 pub mod score;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use clinical::{Cell, Explained, ModelRef, Patient, Prediction, Study, Warning};
+use clinical::{Cell, Explained, ModelRef, Note, Patient, Prediction, Study, Warning};
 use interop::{PredictorTableWriter, TableFormat};
 use learn::model::Assessed;
 use registry::Model as Registered;
@@ -51,8 +51,13 @@ impl Scorer {
     }
 
     /// The complete answer.
-    pub fn answer(&self, patient: &Patient, explain: Option<Explained>) -> Result<Prediction> {
-        let mut prediction = self.model.answer(patient, explain)?;
+    pub fn answer(
+        &self,
+        patient: &Patient,
+        note: Option<&Note>,
+        explain: Option<Explained>,
+    ) -> Result<Prediction> {
+        let mut prediction = self.model.answer(patient, note, explain)?;
         prediction.warnings.extend(&self.standing_warnings);
         Ok(prediction)
     }
@@ -85,8 +90,13 @@ impl serve::ports::Model for Scorer {
         self.model.reference()
     }
 
-    fn answer(&self, patient: &Patient, explain: Option<Explained>) -> Result<Prediction, ModelError> {
-        Scorer::answer(self, patient, explain).map_err(|error| ModelError(format!("{error:#}")))
+    fn answer(
+        &self,
+        patient: &Patient,
+        note: Option<&Note>,
+        explain: Option<Explained>,
+    ) -> Result<Prediction, ModelError> {
+        Scorer::answer(self, patient, note, explain).map_err(|error| ModelError(format!("{error:#}")))
     }
 
     fn created_at(&self) -> &str {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clinical::Study;
 use clinical::study::Parameters;
 use learn::learner::Trainer;
+use learn::notes::NoteModel;
 use learn::{crossfit, model};
 use prepare::{Cohort, Set, SplitReport};
 use registry::{Model, NewModel, NewRun, RunState};
@@ -26,7 +27,7 @@ use super::evaluate::Evaluation;
 use super::promote::act;
 use super::score::Scorer;
 use super::search::Found;
-use super::{evaluate, imbalance, promote, search};
+use super::{evaluate, imbalance, notes, promote, search};
 use crate::deployment::{self, Deployment};
 
 /// Training processes' command.
@@ -70,6 +71,9 @@ pub struct Record {
     pub calibration: learn::crossfit::Calibration,
     pub alarm: learn::alarm::Alarm,
     pub rounds: Vec<usize>,
+    /// What notes said beside the structured values, where the study asks for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<learn::notes::NoteReport>,
     /// None where the study asks for no synthetic cases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imbalance: Option<imbalance::Record>,
@@ -157,6 +161,7 @@ fn fit(deployment: &Deployment, asked: Asked, run: &str) -> Result<Trained> {
 pub struct Made {
     prepared: Prepared,
     fitted: crossfit::Fitted,
+    notes: Option<NoteModel>,
     pub record: Record,
 }
 
@@ -189,7 +194,8 @@ fn fitted(
     };
     let fitting = Fitting { deployment, study, prepared: &prepared, recipe: &recipe, trainer: &trainer };
     let (fitted, imbalance) = fitting.balanced()?;
-    let Prepared { counted, preprocessor, weights, .. } = &prepared;
+    let Prepared { dataset, counted, preprocessor, weights, .. } = &prepared;
+    let notes = notes::fit(&deployment.lake, study, dataset.version, &fitted, weights)?;
     let record = Record {
         order: order.clone(),
         cohort: counted.cohort.digest(),
@@ -203,9 +209,10 @@ fn fitted(
         calibration: fitted.calibration.clone(),
         alarm: fitted.combination.alarm.clone(),
         rounds: fitted.members.iter().map(|member| member.rounds).collect(),
+        notes: notes.as_ref().map(|notes| notes.report.clone()),
         imbalance,
     };
-    Ok(Made { prepared, fitted, record })
+    Ok(Made { prepared, fitted, notes, record })
 }
 
 /// Training in processes of this program.
@@ -242,6 +249,7 @@ pub fn write(folder: &Path, study: &Study, made: &Made, identity: &Identity) -> 
             study,
             preprocessor: &made.prepared.preprocessor,
             fitted: &made.fitted,
+            notes: made.notes.as_ref(),
             weights: &made.prepared.weights,
             record: &serde_json::to_value(&made.record)?,
             seed: order.seed,
@@ -284,7 +292,9 @@ fn register(deployment: &Deployment, study: &Study, made: &Made, run: &str) -> R
 fn measure(deployment: &Deployment, model: &Model, made: &Made, run: &str) -> Result<(Evaluation, Value)> {
     let task = deployment.progress.task("evaluating on validation", None);
     let scorer = Scorer::open(deployment, model)?;
-    let evaluation = evaluate::evaluate(&scorer, made.cohort(), Set::Validation, &made.prepared.dataset)?;
+    let mut evaluation = evaluate::evaluate(&scorer, made.cohort(), Set::Validation, &made.prepared.dataset)?;
+    evaluation.notes =
+        notes::measure(&deployment.lake, &scorer, made.prepared.dataset.version, Set::Validation)?;
     drop(task);
     let report = serde_json::to_value(&evaluation)?;
     act(deployment, &format!("run {run}"), |act| {

@@ -12,6 +12,7 @@ mod laboratory;
 mod learners;
 mod line;
 mod nhanes;
+mod notes;
 mod page;
 mod privacy;
 mod rest;

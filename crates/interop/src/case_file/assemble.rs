@@ -61,6 +61,8 @@ impl<'a> Assembler<'a> {
             layout.input(next - 1, cells).raw()
         });
         let patient = kept(patient, &mut issues);
+        let note = layout.study.note().map(|field| field.accept(layout.note(cells).raw()));
+        let note = note.and_then(|note| kept(note.map_err(|issue| vec![issue]), &mut issues)).flatten();
         let outcome = kept(layout.outcome(cells), &mut issues).flatten();
         let case_id = kept(layout.text(Field::CaseId, cells), &mut issues).flatten();
         let patient_given = kept(layout.text(Field::PatientId, cells), &mut issues).flatten();
@@ -91,7 +93,7 @@ impl<'a> Assembler<'a> {
         };
         let patient_id = patient_given.map_or_else(|| patient_id(&source, &case_id), Cow::into_owned);
         let recorded_at = recorded_at.unwrap_or(self.ingested_at);
-        Ok(Case { case_id, patient_id, source, recorded_at, patient, outcome, confirmed_at })
+        Ok(Case { case_id, patient_id, source, recorded_at, patient, note, outcome, confirmed_at })
     }
 }
 

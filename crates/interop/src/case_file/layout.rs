@@ -69,6 +69,7 @@ pub(crate) struct Layout<'a> {
     /// The file's column of each column that the mapping refers to.
     mapped: Vec<usize>,
     inputs: Vec<Origin<'a>>,
+    note: Origin<'a>,
     fields: [Origin<'a>; 8],
 }
 
@@ -89,7 +90,8 @@ fn replaced(mapping: &Mapping, name: &str) -> bool {
 
 /// The names of all fields of a case.
 fn names(study: &Study) -> impl Iterator<Item = &str> {
-    study.inputs().iter().map(|input| input.name.as_str()).chain(Field::ALL.map(Field::name))
+    let inputs = study.inputs().iter().map(|input| input.name.as_str());
+    inputs.chain(study.note().map(|note| note.name.as_str())).chain(Field::ALL.map(Field::name))
 }
 
 impl<'a> Layout<'a> {
@@ -125,6 +127,8 @@ impl<'a> Layout<'a> {
         };
         let inputs: Vec<_> = study.inputs().iter().map(|input| origin(&input.name)).collect();
         let fields = Field::ALL.map(|field| origin(field.name()));
+        // A note is never required, neither of a file nor of a row.
+        let note = study.note().map_or(Origin::Absent, |note| origin(&note.name));
         let missing =
             study.inputs().iter().zip(&inputs).filter(|(_, origin)| matches!(origin, Origin::Absent));
         let missing: Vec<String> = missing.map(|(input, _)| input.name.clone()).collect();
@@ -138,7 +142,7 @@ impl<'a> Layout<'a> {
         if let Some((_, name)) = repeated {
             return Err(FileError::DuplicateColumn(name.clone()));
         }
-        Ok(Layout { study, mapping, mapped, inputs, fields })
+        Ok(Layout { study, mapping, mapped, inputs, note, fields })
     }
 
     /// Holds a file without a header to the same demands once its rows have been seen.
@@ -164,10 +168,11 @@ impl<'a> Layout<'a> {
 
     /// The file's columns that are read.
     pub(crate) fn read(&self) -> Vec<usize> {
-        let own = self.inputs.iter().chain(&self.fields).filter_map(|origin| match origin {
-            Origin::Column(place) => Some(*place),
-            Origin::Absent | Origin::Rule(_) => None,
-        });
+        let own =
+            self.inputs.iter().chain([&self.note]).chain(&self.fields).filter_map(|origin| match origin {
+                Origin::Column(place) => Some(*place),
+                Origin::Absent | Origin::Rule(_) => None,
+            });
         let mut read: Vec<usize> = own.chain(self.mapped.iter().copied()).collect();
         read.sort_unstable();
         read.dedup();
@@ -183,6 +188,10 @@ impl<'a> Layout<'a> {
     #[inline]
     pub(crate) fn input<'c>(&'c self, input: usize, cells: &'c Cells<'c>) -> Cell<'c> {
         self.inputs.get(input).map_or(Cell::Missing, |origin| self.value(*origin, cells))
+    }
+
+    pub(crate) fn note<'c>(&'c self, cells: &'c Cells<'c>) -> Cell<'c> {
+        self.value(self.note, cells)
     }
 
     #[inline]

@@ -15,8 +15,8 @@ pub struct CaseWriter<'s> {
 }
 
 impl<'s> CaseWriter<'s> {
-    /// Columns: `case_id, patient_id, source, recorded_at`, the study's inputs, `severity, rarity,
-    /// disease_code, confirmed_at`, then `extra`.
+    /// Columns: `case_id, patient_id, source, recorded_at`, the study's inputs and, where it asks for one, the note, `severity,
+    /// rarity, disease_code, confirmed_at`, then `extra`.
     ///
     /// # Errors
     /// The output fails.
@@ -30,6 +30,7 @@ impl<'s> CaseWriter<'s> {
         let mut columns = vec![text("case_id"), text("patient_id"), text("source")];
         columns.push(("recorded_at".to_owned(), ColumnType::Instant));
         columns.extend(study.inputs().iter().map(|input| (input.name.clone(), input_type(&input.accepts))));
+        columns.extend(study.note().map(|note| text(&note.name)));
         columns.extend([text("severity"), text("rarity"), text("disease_code")]);
         columns.push(("confirmed_at".to_owned(), ColumnType::Instant));
         columns.extend(extra);
@@ -52,6 +53,7 @@ impl<'s> CaseWriter<'s> {
                 .zip(case.patient.values())
                 .map(|(input, &value)| input_value(&input.accepts, value)),
         );
+        row.extend(study.note().map(|_| Value::from(case.note.as_ref().map(clinical::Note::text))));
         let outcome = case.outcome.as_ref();
         row.push(outcome.map(|outcome| study.severity(outcome.severity).code.as_str()).into());
         row.push(outcome.and_then(|outcome| outcome.rarity).map(clinical::Rarity::code).into());

@@ -41,7 +41,9 @@ impl<'s> PredictionWriter<'s> {
                 .map(|feature| (feature.name.clone(), ColumnType::Text)),
         );
         if explain {
-            let names = study.features().iter().map(|feature| format!("contribution_{}", feature.name));
+            let features = study.features().iter().map(|feature| &feature.name);
+            let names = features.chain(study.note().map(|note| &note.name));
+            let names = names.map(|name| format!("contribution_{name}"));
             columns.extend(names.map(|name| (name, ColumnType::Real)));
         }
         columns.push(("error".to_owned(), ColumnType::Text));
@@ -80,7 +82,9 @@ impl<'s> PredictionWriter<'s> {
         row.extend(categories.iter().map(|category| Value::Text(category)));
         if self.explain {
             let contributions = &prediction.explanation.contributions;
-            row.extend((0..study.features().len()).map(|feature| {
+            // The note comes after the features; it has a contribution where the case has one.
+            let explained = study.features().len() + usize::from(study.note().is_some());
+            row.extend((0..explained).map(|feature| {
                 let found = contributions.iter().find(|contribution| contribution.feature == feature);
                 found.map_or(Value::Missing, |contribution| Value::Real(contribution.value))
             }));

@@ -128,7 +128,7 @@ proptest! {
             disease_code: None,
         });
         let case = clinical::Case {
-            case_id: id.clone(), patient_id: id, source: "s".to_owned(), recorded_at: micros, patient,
+            case_id: id.clone(), patient_id: id, source: "s".to_owned(), recorded_at: micros, patient, note: None,
             confirmed_at: outcome.as_ref().map(|_| micros), outcome,
         };
         let out = Written::default();

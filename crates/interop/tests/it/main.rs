@@ -8,6 +8,7 @@ mod fuzz;
 mod mapping;
 mod ndjson;
 mod nhanes;
+mod notes;
 mod parquet;
 mod tables;
 

@@ -28,6 +28,7 @@ fn case(id: &str, outcome: Option<Outcome>) -> Case {
         source: "north\nwing".replace('\n', " "),
         recorded_at: NOW + 1,
         patient,
+        note: None,
         confirmed_at: outcome.as_ref().map(|_| NOW),
         outcome,
     }
@@ -105,6 +106,7 @@ fn a_batchs_answers_have_ids_probabilities_categories_contributions_and_errors()
         nearest: Vec::new(),
         explanation: Explanation { of: Explained::Severity(Severity(1)), base_value: 0.21, contributions },
         warnings: Vec::new(),
+        note: None,
     };
     writer.push(&case("a", None), "m-7", &prediction).unwrap();
     let issues =

@@ -15,6 +15,8 @@ use crate::{CaseRow, LakeError, Outcome};
 
 /// Bytes that a chunk's identifiers are expected to take.
 const ID_BYTES: usize = 24 * CHUNK_ROWS;
+/// Bytes of notes after which a chunk is full, whatever its rows.
+const NOTE_BYTES: usize = 32 << 20;
 
 #[derive(Debug)]
 pub(super) struct CaseColumns {
@@ -30,6 +32,8 @@ pub(super) struct CaseColumns {
     patient_key: Vec<i64>,
     slot: Int8Builder,
     inputs: Vec<Int32Builder>,
+    /// Where the study asks for notes.
+    note: Option<StringBuilder>,
 }
 
 impl CaseColumns {
@@ -48,6 +52,7 @@ impl CaseColumns {
             patient_key: Vec::with_capacity(CHUNK_ROWS),
             slot: Int8Builder::with_capacity(CHUNK_ROWS),
             inputs: inputs.collect(),
+            note: schema.note.as_ref().map(|_| StringBuilder::new()),
         }
     }
 
@@ -79,6 +84,15 @@ impl CaseColumns {
         for (column, value) in self.inputs.iter_mut().zip(row.inputs) {
             column.append_option(*value);
         }
+        if let Some(note) = &mut self.note {
+            note.append_option(row.note);
+        }
+    }
+
+    /// Whether a batch should be taken now: it has its rows, or long notes fill it sooner.
+    pub(super) fn is_full(&self) -> bool {
+        let bytes = self.note.as_ref().map_or(0, |note| note.values_slice().len());
+        self.len() >= CHUNK_ROWS || bytes >= NOTE_BYTES
     }
 
     /// The rows so far as one batch, in the order of the storage columns.
@@ -98,6 +112,7 @@ impl CaseColumns {
             Arc::new(self.slot.finish()),
         ];
         columns.extend(self.inputs.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
+        columns.extend(self.note.as_mut().map(|note| Arc::new(note.finish()) as ArrayRef));
         Ok(RecordBatch::try_new(self.schema(), columns)?)
     }
 }

@@ -147,6 +147,7 @@ impl Lake {
                 sources: BTreeMap::new(),
                 reasons: BTreeMap::new(),
                 inputs: meta.schema.inputs.clone(),
+                note: meta.schema.note.clone(),
             },
             lake: self.clone(),
             meta,
@@ -212,7 +213,7 @@ impl Ingest {
             None => drop(self.record.sources.insert(row.source.to_owned(), 1)),
         }
         self.cases.push(row, outcome, slot, case_key, patient_key);
-        if self.cases.len() == CHUNK_ROWS {
+        if self.cases.is_full() {
             let chunk = self.cases.take(self.outcomes.known())?;
             self.case_files.write(chunk)?;
         }

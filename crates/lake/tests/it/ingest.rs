@@ -175,7 +175,8 @@ fn a_study_may_gain_and_lose_an_input() {
     push_all(&mut ingest, 0..10);
     ingest.commit().unwrap();
     let inputs = [Some(40), Some(99)];
-    let with_glucose = Schema { inputs: vec!["age_years".into(), "fasting_glucose_mg_dl".into()] };
+    let with_glucose =
+        Schema { inputs: vec!["age_years".into(), "fasting_glucose_mg_dl".into()], note: None };
     let mut ingest =
         lake.begin_ingest(lake::IngestMeta { schema: with_glucose, ..meta("lab") }, rule).unwrap();
     let case = made(100);
@@ -195,6 +196,36 @@ fn a_study_may_gain_and_lose_an_input() {
 }
 
 #[test]
+fn a_study_may_gain_a_note_and_long_ones_end_a_chunk_sooner() {
+    let (_dir, lake) = lake();
+    let mut ingest = begin(&lake, "ehr").unwrap();
+    push_all(&mut ingest, 0..10);
+    ingest.commit().unwrap();
+    let noted = Schema { note: Some("note".into()), ..crate::support::schema() };
+    let mut ingest = lake.begin_ingest(lake::IngestMeta { schema: noted, ..meta("ehr") }, rule).unwrap();
+    let long = "fiebre ñ ".repeat(2_000);
+    for n in 10..3_010 {
+        let note = if n % 2 == 0 { Some(long.as_str()) } else { None };
+        ingest.push(&CaseRow { note, ..made(n).row() }).unwrap();
+    }
+    assert_eq!(ingest.commit().unwrap().new_version, Some(2));
+    let (mut notes, mut without) = (0, 0);
+    for chunk in lake.scan_cases(2, &["age_years", "note"]).unwrap() {
+        let chunk = chunk.unwrap();
+        assert_eq!(chunk.ints("age_years").unwrap().len(), chunk.rows());
+        for note in chunk.texts("note").unwrap() {
+            match note {
+                Some(note) => notes += usize::from(note == long),
+                None => without += 1,
+            }
+        }
+    }
+    assert_eq!((notes, without), (1_500, 1_510));
+    assert!(lake.scan_cases(1, &["note"]).is_err(), "a version before it has no such column");
+    assert_eq!(lake.check().unwrap().problems, Vec::<String>::new());
+}
+
+#[test]
 fn one_ingest_at_a_time_and_an_abandoned_one_leaves_nothing() {
     let (dir, lake) = lake();
     let mut ingest = begin(&lake, "ehr").unwrap();
@@ -209,9 +240,13 @@ fn one_ingest_at_a_time_and_an_abandoned_one_leaves_nothing() {
 #[test]
 fn misuse_is_an_error_and_the_ingest_cannot_be_committed_after_it() {
     let (_dir, lake) = lake();
-    let reserved = Schema { inputs: vec!["slot".into()] };
-    let refused = lake.begin_ingest(lake::IngestMeta { schema: reserved, ..meta("x") }, rule);
-    assert!(matches!(refused, Err(LakeError::ReservedColumn { .. })));
+    for reserved in [
+        Schema { inputs: vec!["slot".into()], note: None },
+        Schema { inputs: vec!["age_years".into()], note: Some("age_years".into()) },
+    ] {
+        let refused = lake.begin_ingest(lake::IngestMeta { schema: reserved, ..meta("x") }, rule);
+        assert!(matches!(refused, Err(LakeError::ReservedColumn { .. })));
+    }
     let mut ingest = lake.begin_ingest(meta("x"), |_: &str, _: u64| 20).unwrap();
     let case = made(1);
     assert!(matches!(ingest.push(&case.row()), Err(LakeError::BadSlot { .. })));

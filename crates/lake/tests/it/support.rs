@@ -18,7 +18,7 @@ impl Dice {
 pub(crate) const INPUTS: [&str; 3] = ["age_years", "systolic_mmhg", "exercise_days_per_month"];
 
 pub(crate) fn schema() -> Schema {
-    Schema { inputs: INPUTS.map(str::to_owned).to_vec() }
+    Schema { inputs: INPUTS.map(str::to_owned).to_vec(), note: None }
 }
 
 pub(crate) fn meta(source: &str) -> IngestMeta {
@@ -80,6 +80,7 @@ impl Made {
             source: "ehr",
             recorded_at: Some(1_700_000_000_000_000),
             inputs: &self.inputs,
+            note: None,
             severity: self.severity,
             rarity: self.rarity,
             disease_code: self.disease,

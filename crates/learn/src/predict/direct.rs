@@ -173,6 +173,18 @@ impl Direct {
         Ok(answer)
     }
 
+    /// Share of each severity that orphan diseases have, before the alarm.
+    ///
+    /// # Errors
+    /// When a level is out of its feature's range.
+    pub fn orphan_shares(&self, levels: &[usize]) -> Result<Vec<f64>> {
+        check_levels(&self.columns.dims, levels)?;
+        let (opinions, raised) = self.opinions(levels, &mut Vec::new())?;
+        let mut shares = vec![0.0; self.combination.classes.severities];
+        self.combination.orphan_shares(&opinions, raised, &mut shares);
+        Ok(shares)
+    }
+
     fn answer(&self, levels: &[usize], row: &mut Vec<f32>, answer: &mut [f64]) -> Result<()> {
         let (opinions, raised) = self.opinions(levels, row)?;
         self.combination.answer(&opinions, raised, answer);

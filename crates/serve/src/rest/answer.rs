@@ -124,13 +124,14 @@ impl Serialize for Contributions<'_> {
             text: String,
         }
         let Answer { study, patient, prediction, language, .. } = *self.0;
+        let note = prediction.note.as_deref();
         let lines = prediction.explanation.contributions.iter().filter_map(|part| {
-            let feature = study.features().get(part.feature)?;
+            let said = study.contribution_words(*part, patient, note, language)?;
             Some(Line {
-                feature: &feature.name,
-                value: study.value_text(feature, patient, language),
+                feature: said.feature,
+                value: said.value,
                 contribution: part.value,
-                text: study.contribution_text(*part, patient, language),
+                text: study.contribution_text(*part, patient, note, language),
             })
         });
         serializer.collect_seq(lines)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clinical::{Explained, Issue, IssueCode, Patient, Study};
+use clinical::{Explained, Issue, IssueCode, Note, Patient, Study};
 
 use super::json::{self, NotAnObject, Token};
 use crate::{
@@ -19,6 +19,8 @@ const PATIENT_ID_CHARS: usize = 128;
 pub(crate) struct Accepted {
     pub(crate) patient: Patient,
     pub(crate) patient_id: Option<String>,
+    /// For this answer only: it is kept nowhere.
+    pub(crate) note: Option<Note>,
 }
 
 /// Reads and checks one patient, with every problem at once.
@@ -28,11 +30,14 @@ pub(crate) struct Accepted {
 pub(crate) fn patient(body: &[u8], model: &Arc<dyn Model>) -> Result<Accepted, Fault> {
     let study = model.study();
     let inputs = study.inputs();
+    let note = study.note().map(|note| note.name.as_str());
     let index = |name: &str| {
         let input = inputs.iter().position(|input| input.name == name);
-        input.or_else(|| (name == PATIENT_ID).then_some(inputs.len()))
+        input
+            .or_else(|| (name == PATIENT_ID).then_some(inputs.len()))
+            .or_else(|| (Some(name) == note).then_some(inputs.len() + 1))
     };
-    let tokens = match json::object(body, inputs.len() + 1, index) {
+    let tokens = match json::object(body, inputs.len() + 2, index) {
         Ok(tokens) => tokens,
         Err(NotAnObject::Broken) => return Err(Fault::new(Kind::BrokenJson)),
         // No field is there, so every one is missing.
@@ -47,10 +52,15 @@ fn accept(study: &Study, tokens: &[Token<'_>]) -> Result<Accepted, Vec<Issue>> {
     // `check` asks for the inputs in the study's order, which is the tokens' order.
     let checked = study.check(|_| tokens.next().unwrap_or(&missing).raw());
     let patient_id = tokens.next().unwrap_or(&missing).text(PATIENT_ID, PATIENT_ID_CHARS);
-    match (checked, patient_id) {
-        (Ok(patient), Ok(patient_id)) => Ok(Accepted { patient, patient_id: patient_id.map(str::to_owned) }),
-        (checked, patient_id) => {
+    let note = tokens.next().unwrap_or(&missing);
+    let note = study.note().map_or(Ok(None), |field| field.accept(note.raw()));
+    match (checked, patient_id, note) {
+        (Ok(patient), Ok(patient_id), Ok(note)) => {
+            Ok(Accepted { patient, patient_id: patient_id.map(str::to_owned), note })
+        }
+        (checked, patient_id, note) => {
             let mut issues = checked.err().unwrap_or_default();
+            issues.extend(note.err());
             issues.extend(patient_id.err());
             Err(issues)
         }

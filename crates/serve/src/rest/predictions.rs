@@ -69,7 +69,7 @@ pub(crate) fn prepare(
     accepted: Accepted,
     explain: Option<Explained>,
 ) -> Result<(Answered, Vec<u8>), Fault> {
-    let prediction = model.answer(&accepted.patient, explain).map_err(|error| {
+    let prediction = model.answer(&accepted.patient, accepted.note.as_ref(), explain).map_err(|error| {
         tracing::error!(%error, model = model.reference().version, "no answer");
         Fault::new(Kind::Internal)
     })?;

@@ -7,7 +7,9 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use clinical::{Feature, Input, Issue, IssueCode, Kind, Patient, Raw, Study, study::Accepts};
+use clinical::{
+    Feature, Input, Issue, IssueCode, Kind, Patient, Raw, Study, note::NoteField, study::Accepts,
+};
 
 use super::{Frame, Visit, Words, field, read_form, render, result::ResultView, see_other};
 use crate::{
@@ -41,16 +43,15 @@ pub(crate) async fn page(State(app): Shared, visit: Visit) -> Result<Response, F
 pub(crate) async fn submit(State(app): Shared, request: Request) -> Result<Response, Fault> {
     let (visit, fields) = read_form(request).await?;
     let model = app.champion()?;
-    let checked = model.study().check(|input| Raw::Written(field(&fields, &input.name)));
-    match checked {
-        Ok(patient) => {
-            let answered = answer(&app, &model, Accepted { patient, patient_id: None }, None).await?;
+    match accept(model.study(), &fields) {
+        Ok(accepted) => {
+            let answered = answer(&app, &model, accepted, None).await?;
             Ok(see_other(&format!("/cases/{}", answered.id)))
         }
         Err(issues) => {
             app.metrics.refused(&issues);
             let w = visit.words;
-            let typed = |input: &Input| field(&fields, &input.name).to_owned();
+            let typed = |name: &str| field(&fields, name).to_owned();
             let form = FormView::new(model.study(), w, typed, &issues);
             let frame = Frame::new(&app, "classify", w);
             render(visit, StatusCode::UNPROCESSABLE_ENTITY, &ClassifyPage { w, frame, form, result: None })
@@ -58,15 +59,36 @@ pub(crate) async fn submit(State(app): Shared, request: Request) -> Result<Respo
     }
 }
 
+/// The values and the note, or everything that is wrong with them.
+fn accept(study: &Study, fields: &[(String, String)]) -> Result<Accepted, Vec<Issue>> {
+    let checked = study.check(|input| Raw::Written(field(fields, &input.name)));
+    let written = |note: &NoteField| note.accept(Raw::Written(field(fields, &note.name)));
+    match (checked, study.note().map_or(Ok(None), written)) {
+        (Ok(patient), Ok(note)) => Ok(Accepted { patient, patient_id: None, note }),
+        (checked, note) => Err(checked.err().into_iter().flatten().chain(note.err()).collect()),
+    }
+}
+
 /// The form as it is shown.
 pub(crate) struct FormView {
     pub(crate) fields: Vec<FieldView>,
+    pub(crate) note: Option<NoteView>,
     pub(crate) issues: Vec<IssueView>,
 }
 
 pub(crate) struct IssueView {
     pub(crate) field: String,
     pub(crate) message: String,
+}
+
+/// The note: a text that may stay empty.
+pub(crate) struct NoteView {
+    pub(crate) name: String,
+    pub(crate) label: String,
+    pub(crate) hint: String,
+    pub(crate) max_chars: usize,
+    pub(crate) value: String,
+    pub(crate) error: Option<String>,
 }
 
 pub(crate) enum FieldKind {
@@ -123,24 +145,21 @@ pub(crate) struct ChoiceView {
 
 impl FormView {
     /// The form with what `value` says was typed, and what is wrong with it.
-    pub(crate) fn new(
-        study: &Study,
-        w: Words,
-        value: impl Fn(&Input) -> String,
-        issues: &[Issue],
-    ) -> FormView {
+    pub(crate) fn new(study: &Study, w: Words, value: impl Fn(&str) -> String, issues: &[Issue]) -> FormView {
         let maker = Maker { study, w, issues };
         let fields = study.features().iter().map(|feature| maker.field(feature, &value)).collect();
+        let note = study.note().map(|note| maker.note(note, value(&note.name)));
         let issue =
             |issue: &Issue| IssueView { field: issue.field.clone(), message: issue.message(study, w.0) };
-        FormView { fields, issues: issues.iter().map(issue).collect() }
+        FormView { fields, note, issues: issues.iter().map(issue).collect() }
     }
 
-    /// The form with an accepted patient's values.
+    /// The form with an accepted patient's values, and an empty note: none is kept.
     pub(crate) fn of_patient(study: &Study, w: Words, patient: &Patient) -> FormView {
-        let written = |input: &Input| {
-            let position = study.inputs().iter().position(|other| other.name == input.name);
-            let value = position.and_then(|at| patient.values().get(at)).copied().unwrap_or_default();
+        let written = |name: &str| {
+            let position = study.inputs().iter().position(|input| input.name == name);
+            let value = position.and_then(|at| patient.values().get(at)).copied();
+            let (Some(input), Some(value)) = (study.input(name), value) else { return String::new() };
             match &input.accepts {
                 Accepts::Number { .. } => value.to_string(),
                 Accepts::Code(codes) => {
@@ -168,7 +187,7 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn field(&self, feature: &Feature, value: &impl Fn(&Input) -> String) -> FieldView {
+    fn field(&self, feature: &Feature, value: &impl Fn(&str) -> String) -> FieldView {
         let inputs = self.study.inputs_of(feature);
         let kind = match &feature.kind {
             Kind::Code(_) => FieldKind::Choice,
@@ -176,7 +195,7 @@ impl Maker<'_> {
         };
         let views = inputs.iter().enumerate().map(|(at, input)| {
             let next = inputs.get(at + 1).filter(|_| feature.descending);
-            self.input(feature, input, next, value(input))
+            self.input(feature, input, next, value(&input.name))
         });
         FieldView {
             id: feature.name.clone(),
@@ -185,6 +204,20 @@ impl Maker<'_> {
             hint: self.hint(inputs),
             unit: inputs.first().map(|input| input.unit.get(self.w.0).to_owned()).unwrap_or_default(),
             inputs: views.collect(),
+        }
+    }
+
+    fn note(&self, note: &NoteField, value: String) -> NoteView {
+        let own = note.hint.as_ref().map(|hint| hint.get(self.w.0).to_owned());
+        let limits = self.w.with("note-hint", "max", &note.max_chars.to_string());
+        let error = self.issues.iter().find(|issue| issue.field == note.name);
+        NoteView {
+            name: note.name.clone(),
+            label: note.label.get(self.w.0).to_owned(),
+            hint: own.into_iter().chain([limits]).collect::<Vec<_>>().join(". "),
+            max_chars: note.max_chars,
+            value,
+            error: error.map(|issue| self.message(issue)),
         }
     }
 

@@ -34,8 +34,8 @@ use crate::{
     language,
 };
 
-/// Largest form, in bytes.
-const FORM_LIMIT: usize = 64 << 10;
+/// Largest form, in bytes: a note of the longest kind, every character escaped.
+const FORM_LIMIT: usize = 256 << 10;
 
 /// Who looks at a page.
 #[derive(Debug, Clone, Copy)]

@@ -78,11 +78,8 @@ impl ResultView {
             Colour::Red => ("crit", "i-siren"),
         };
         let part = |part: &Contribution| {
-            let feature = study.features().get(part.feature)?;
-            Some(PartView {
-                words: study.feature_words(feature, patient, w.0).to_owned(),
-                value: study.value_text(feature, patient, w.0),
-            })
+            let said = study.contribution_words(*part, patient, prediction.note.as_deref(), w.0)?;
+            Some(PartView { words: said.words.to_owned(), value: said.value })
         };
         let parts = &prediction.explanation.contributions;
         let label = class.label.get(w.0).to_owned();
@@ -128,12 +125,18 @@ impl ResultView {
                 .collect(),
             waterfall: Waterfall::new(study, patient, prediction, (&explained, value), w),
             explained,
-            inputs: study.features().iter().map(fact).collect(),
+            inputs: study.features().iter().map(fact).chain(note_fact(study, prediction, w)).collect(),
             thanks: feedback.map(|feedback| thanks(feedback, reviewed, w)),
             opinion: OpinionView::new(logged, fresh_key(), w),
             label,
         }
     }
+}
+
+/// That there was a note, and what in it told; its text is kept nowhere.
+fn note_fact(study: &Study, prediction: &clinical::Prediction, w: Words) -> Option<Fact> {
+    let (field, parts) = (study.note()?, prediction.note.as_deref()?);
+    Some(Fact { label: field.label.get(w.0).to_owned(), value: study.note_text(parts, w.0) })
 }
 
 fn thanks(feedback: &Feedback, reviewed: bool, w: Words) -> String {

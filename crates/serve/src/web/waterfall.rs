@@ -84,10 +84,11 @@ impl Waterfall {
             total: false,
         }];
         for (part, ends) in explanation.contributions.iter().zip(steps.windows(2)) {
-            let (Some(feature), &[from, to]) = (study.features().get(part.feature), ends) else { continue };
+            let said = study.contribution_words(*part, patient, prediction.note.as_deref(), w.0);
+            let (Some(said), &[from, to]) = (said, ends) else { continue };
             rows.push(Row {
-                label: study.feature_words(feature, patient, w.0).to_owned(),
-                small: study.value_text(feature, patient, w.0),
+                label: said.words.to_owned(),
+                small: said.value,
                 class: if part.value < 0.0 { "down" } else { "up" },
                 points: axis.bar(from, to, true),
                 from_above: Some(axis.x(from)),

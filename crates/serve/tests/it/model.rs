@@ -2,8 +2,8 @@
 //! Shapley's definition over every coalition and a fixed background.
 
 use clinical::{
-    Contribution, Explained, Explanation, ModelRef, Nearest, Patient, Prediction, Rarity, Severity, Study,
-    Warning,
+    Contribution, Explained, Explanation, ModelRef, Nearest, Note, Patient, Prediction, Rarity, Severity,
+    Study, Warning,
 };
 use serve::ports::{Model, ModelError};
 
@@ -96,7 +96,12 @@ impl Model for ClosedForm {
         &self.reference
     }
 
-    fn answer(&self, patient: &Patient, explain: Option<Explained>) -> Result<Prediction, ModelError> {
+    fn answer(
+        &self,
+        patient: &Patient,
+        _: Option<&Note>,
+        explain: Option<Explained>,
+    ) -> Result<Prediction, ModelError> {
         let levels = self.study.levels(patient);
         let mut probabilities = self.evaluate(&levels);
         let probability_orphan = probabilities.pop().unwrap();
@@ -127,6 +132,7 @@ impl Model for ClosedForm {
             explanation: Explanation { of, base_value, contributions },
             warnings: (sorted[0] - sorted[1] < 0.1).then_some(Warning::CloseClasses).into_iter().collect(),
             probabilities,
+            note: None,
         })
     }
 
@@ -183,7 +189,7 @@ impl Model for Broken {
         self.sound.reference()
     }
 
-    fn answer(&self, _: &Patient, _: Option<Explained>) -> Result<Prediction, ModelError> {
+    fn answer(&self, _: &Patient, _: Option<&Note>, _: Option<Explained>) -> Result<Prediction, ModelError> {
         assert!(!self.panics, "a panic that this test asks for");
         Err(ModelError("the table is shorter than the domain".to_owned()))
     }
