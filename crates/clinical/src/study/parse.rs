@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{
-    Accepts, Alarm, Card, Category, Choice, Feature, FewShot, Gate, Imbalance, Input, Kind, Learner, Lightgbm, Mlp,
-    NumberWords, Predictor, RarityLabels, Resampling, Scaling, Search, SeverityClass, Split, Study,
-    StudyError, Targets, Training, Verification, Xgboost,
+    Accepts, Alarm, Card, Category, Choice, Feature, FewShot, Gate, Imbalance, Input, Kind, Learner,
+    Lightgbm, Mlp, NumberWords, Predictor, RarityLabels, Resampling, Scaling, Search, SeverityClass, Split,
+    Study, StudyError, Targets, Training, Verification, Xgboost,
 };
 use crate::note::{NoteField, NoteTerm, Reading, Vocabulary};
 use crate::{Domain, Language, Text};

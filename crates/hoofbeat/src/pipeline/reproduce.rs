@@ -185,8 +185,9 @@ fn walk(registered: &Value, made: &Value, place: &str, found: &mut Vec<Moved>) {
             }
         }
         (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
-            for (index, (old, new)) in old.iter().zip(new).enumerate() {
-                walk(old, new, &format!("{place}/{index}"), found);
+            // The first item that differs stands for its list: a long one would leave no room for other places.
+            if let Some(index) = (0..old.len()).find(|&index| old[index] != new[index]) {
+                walk(&old[index], &new[index], &format!("{place}/{index}"), found);
             }
         }
         _ => found.push(Moved { place: place.to_owned(), registered: brief(registered), made: brief(made) }),
@@ -240,7 +241,9 @@ mod tests {
             ]
         );
         assert!(moved(&old, &old).is_empty());
-        let many = |n: u32| Value::from((0..100).map(|i| i * n).collect::<Vec<_>>());
+        let list = |n: u32| Value::from((0..100).map(|i| i * n).collect::<Vec<_>>());
+        assert_eq!(moved(&list(1), &list(2)), [place("/1", json!(1), json!(2))]);
+        let many = |n: u32| Value::from_iter((0..100).map(|i| (i.to_string(), Value::from(n))));
         assert_eq!(moved(&many(1), &many(2)).len(), NAMED);
     }
 }

@@ -1,8 +1,8 @@
 //! Candidate splits of columns with many values.
 //!
-//! XGBoost chooses a column's candidate splits from a sketch of its values, which is exact for some
-//! values per bin and an approximation beyond, a different one when the rows are divided among processes. So
-//! such a column is binned here first: each value becomes the least value of its bin. A split `x < s`
+//! XGBoost chooses a column's candidate splits from a sketch of its values, which is exact while each value
+//! has a bin of its own and an approximation beyond, a different one when the rows are divided among processes.
+//! So a column with more values is binned here first: each value becomes the least value of its bin. A split `x < s`
 //! then lies at a least value, where it parts the original values as it parts the binned ones: the
 //! model is one of the original values.
 
@@ -14,9 +14,6 @@ use clinical::study::Parameters;
 use super::cases::weighted;
 use super::job::Job;
 use crate::Matrix;
-
-/// Up to so many values per bin the library's sketch keeps them all.
-const EXACT: usize = 8;
 
 /// The job with its many-valued columns binned, where XGBoost is to fit it from nothing: a model that
 /// is continued has splits elsewhere.
@@ -46,8 +43,8 @@ pub(super) fn binned(job: &Job) -> Cow<'_, Job> {
     }
 }
 
-/// The least value of each bin, ascending: bins of about equal weight, never more than `bins`. None where the
-/// library's sketch is exact.
+/// The least value of each bin, ascending: bins of about equal weight, never more than `bins`. None where each
+/// value has a bin of its own.
 fn least_values(x: &Matrix<f32>, column: usize, weights: &[f64], bins: usize) -> Option<Vec<f32>> {
     let mut values = BTreeMap::new();
     for (row, weight) in x.iter_rows().zip(weights).filter(|(_, weight)| **weight > 0.0) {
@@ -56,7 +53,7 @@ fn least_values(x: &Matrix<f32>, column: usize, weights: &[f64], bins: usize) ->
         let order = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
         values.entry(order).or_insert((row[column], 0.0)).1 += weight;
     }
-    if values.len() <= EXACT * bins {
+    if values.len() <= bins {
         return None;
     }
     let total: f64 = values.values().map(|(_, weight)| weight).sum();
@@ -107,7 +104,7 @@ mod tests {
 
     #[test]
     fn few_values_and_continued_models_are_left_alone() {
-        let few = job((0..32).map(|value| value as f32).collect(), 4);
+        let few = job((0..4).map(|value| value as f32).collect(), 4);
         assert!(matches!(binned(&few), Cow::Borrowed(_)));
         let many = job((0..100).map(|value| value as f32).collect(), 4);
         assert!(matches!(binned(&many), Cow::Owned(_)));

@@ -73,7 +73,7 @@ fn by_class(a: &Author<'_>, totals: &Value) -> Vec<Vec<String>> {
         };
         let rarity = outcome["rarity"].as_str().map_or_else(|| "–".to_owned(), |code| a.rarity(code));
         let rows = outcome["rows"].as_u64().unwrap_or_default();
-        match classes.iter_mut().find(|(known, of, _)| (&*known, &*of) == (&severity, &rarity)) {
+        match classes.iter_mut().find(|(known, of, _)| (known, of) == (&severity, &rarity)) {
             Some((_, _, sum)) => *sum += rows,
             None => classes.push((severity, rarity, rows)),
         }

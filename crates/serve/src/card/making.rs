@@ -9,7 +9,6 @@ pub(super) fn development(a: &Author<'_>) -> Section {
     let (w, record) = (a.w, a.record());
     let mut section = Section::new("development", w.t("card-development"));
     section.text(w.t("card-method"));
-    let parameters = &a.subject.run.parameters;
     let rounds: Vec<String> = list(&record["rounds"]).map(Value::to_string).collect();
     let columns: Vec<&str> = list(&record["columns"]).map(word).collect();
     let mut facts = vec![
@@ -22,7 +21,7 @@ pub(super) fn development(a: &Author<'_>) -> Section {
     }
     section.facts(facts);
     section.heading(w.t("card-parameters"));
-    section.table(a.header(&["card-parameter", "value"]), flat(parameters), false);
+    section.table(a.header(&["card-parameter", "value"]), flat(&record["parameters"]), false);
     section.heading(w.t("card-calibrating"));
     section.text(w.t("card-calibrating-text"));
     let calibration = &record["calibration"];
@@ -56,6 +55,8 @@ fn walk(value: &Value, way: String, rows: &mut Vec<Vec<String>>) {
                 walk(member, way, rows);
             }
         }
+        // A setting that is not in use.
+        Value::Null => {}
         Value::String(text) => rows.push(vec![way, text.clone()]),
         value => rows.push(vec![way, value.to_string()]),
     }

@@ -26,6 +26,23 @@ fn facts() -> Facts {
     };
     let patient = json!({ "cell": 69_318, "people": 3, "values": {}, "text": "" });
     let spread = json!({ "lowest": "male", "highest": "female", "difference": 0.02, "ratio": null });
+    let verification = json!({
+        "patients": 154_880, "people": 2000, "not_probabilities": 0, "not_summing": 0, "alarmed": 900,
+        "jumps": { "largest": 0.61, "named": [{ "from": patient, "to": patient, "feature": "age", "output": "mild", "difference": 0.61 }] },
+        "category_jumps": { "largest": 0.5, "named": [] },
+        "jumps_across_alarm": { "largest": 0.7, "named": [] },
+        "monotone": [{ "output": "chronic", "feature": "blood_pressure", "direction": "rising", "steps": 10, "violations": 1, "largest": 0.01 }],
+        "groups": [{ "feature": "gender", "alarm_rate": spread, "groups": [
+            { "name": "female", "people": 1990, "compared": true, "alarm_rate": 0.03, "orphan_probability": 0.02, "severity_shares": [0.4, 0.3, 0.2, 0.1] },
+            { "name": "male", "people": 10, "compared": false, "alarm_rate": 0.03, "orphan_probability": 0.02, "severity_shares": [0.4, 0.3, 0.2, 0.1] },
+        ] }],
+        "swaps": [{ "feature": "blood_type", "status_changed": 0.01, "alarm_changed": null, "mean_change": 0.004, "largest_change": 0.2,
+            "named_of_people": [{ "patient": patient, "to": "AB", "output": "orphan", "difference": -0.2 }] }],
+        "bounds": [
+            { "kind": "jump", "feature": null, "output": null, "found": 0.61, "at_most": 0.6, "gate": false, "holds": false },
+            { "kind": "fall", "feature": "blood_pressure", "output": "chronic", "found": 0.01, "at_most": 0.0, "gate": true, "holds": false },
+        ],
+    });
     let validation = json!({
         "set": "validation", "patients": 300, "orphans": 9, "classes": ["healthy", "mild", "acute", "chronic"],
         "f1_common": figure(0.91), "f1_common_without_alarm": figure(0.92), "macro_f1": figure(0.9),
@@ -53,22 +70,7 @@ fn facts() -> Facts {
             { "rule": { "metric": "orphan_recall", "comparison": "at_least", "bound": 0.5 }, "outcome": "fails", "because": "",
               "group": { "feature": "gender", "name": "female" } },
         ],
-        "verification": {
-            "patients": 154_880, "people": 2000, "not_probabilities": 0, "not_summing": 0, "alarmed": 900,
-            "jumps": { "largest": 0.61, "named": [{ "from": patient, "to": patient, "feature": "age", "output": "mild", "difference": 0.61 }] },
-            "jumps_across_alarm": { "largest": 0.7, "named": [] },
-            "monotone": [{ "output": "chronic", "feature": "blood_pressure", "direction": "rising", "steps": 10, "violations": 1, "largest": 0.01 }],
-            "groups": [{ "feature": "gender", "alarm_rate": spread, "groups": [
-                { "name": "female", "people": 1990, "compared": true, "alarm_rate": 0.03, "orphan_probability": 0.02, "severity_shares": [0.4, 0.3, 0.2, 0.1] },
-                { "name": "male", "people": 10, "compared": false, "alarm_rate": 0.03, "orphan_probability": 0.02, "severity_shares": [0.4, 0.3, 0.2, 0.1] },
-            ] }],
-            "swaps": [{ "feature": "blood_type", "status_changed": 0.01, "alarm_changed": null, "mean_change": 0.004, "largest_change": 0.2,
-                "named_of_people": [{ "patient": patient, "to": "AB", "output": "orphan", "difference": -0.2 }] }],
-            "bounds": [
-                { "kind": "jump", "feature": null, "output": null, "found": 0.61, "at_most": 0.6, "gate": false, "holds": false },
-                { "kind": "fall", "feature": "blood_pressure", "output": "chronic", "found": 0.01, "at_most": 0.0, "gate": true, "holds": false },
-            ],
-        },
+        "verification": verification,
     });
     let training = json!({
         "dataset_version": 3, "parameters": { "learner": "xgboost", "eta": 0.08 }, "seed": 7, "cohort": "c0ffee", "training_cases": 1400, "training_patients": 1200,

@@ -152,6 +152,10 @@ pub(crate) fn study_of(names: &[&str]) -> Study {
     {
         out += &format!("[[feature]]{stanza}");
     }
+    // Limits and gates by group name features that may be gone.
+    let by_group =
+        |line: &str| ["by = [", "reading = ", "features = ["].iter().any(|start| line.starts_with(start));
+    let rest: String = rest.lines().filter(|line| !by_group(line)).flat_map(|line| [line, "\n"]).collect();
     Study::parse(&format!("{out}# ── Outcome{rest}")).unwrap()
 }
 

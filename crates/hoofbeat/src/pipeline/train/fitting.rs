@@ -113,7 +113,13 @@ impl Fitting<'_> {
                 task.note(&format!("(loss {loss:.4})"));
             }
         };
-        Ok(crossfit::fit_augmented(&self.prepared.training, augmented, self.recipe, self.trainer, &mut progress)?)
+        Ok(crossfit::fit_augmented(
+            &self.prepared.training,
+            augmented,
+            self.recipe,
+            self.trainer,
+            &mut progress,
+        )?)
     }
 }
 
@@ -135,4 +141,3 @@ pub(super) fn distributed(
     let plan = Distributed { workers, host: plan.host.clone(), launch: plan.launch.clone() };
     Ok((workers > 1).then_some(plan))
 }
-

@@ -143,4 +143,3 @@ fn classes(study: &Study, groups: &Groups) -> Classes {
         groups: groups.pairs().iter().map(group).collect(),
     }
 }
-
