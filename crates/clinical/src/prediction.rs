@@ -79,6 +79,8 @@ pub struct Contribution {
 pub enum Warning {
     /// An orphan disease is suspected.
     OrphanSuspected,
+    /// The model is less certain than the study wants an answer to be: it abstains.
+    NotSure,
     /// The two most probable severities are close.
     CloseClasses,
     /// Few or no patients like this one were in the training cohort.

@@ -23,7 +23,7 @@ pub use card::Card;
 pub use groups::Groups;
 pub use imbalance::{GanPlan, Imbalance, Resampling};
 pub use learner::{Learner, Lightgbm, Mlp, Parameters, Training, Xgboost};
-pub use plan::{Alarm, FewShot, Gate, GateMetric, Predictor, Reading, Scaling, Split, Targets};
+pub use plan::{Abstention, Alarm, FewShot, Gate, GateMetric, Predictor, Reading, Scaling, Split, Targets};
 pub use search::Search;
 pub use verification::{Direction, GroupLimits, Limit, Monotone, SwapLimits, Verification};
 
@@ -87,6 +87,7 @@ pub struct Study {
     pub imbalance: Imbalance,
     pub search: Search,
     pub alarm: Alarm,
+    pub abstention: Abstention,
     pub predictor: Predictor,
     pub targets: Targets,
     pub gates: Vec<Gate>,

@@ -152,6 +152,7 @@ impl Warning {
     pub fn code(self) -> &'static str {
         match self {
             Warning::OrphanSuspected => "orphan_suspected",
+            Warning::NotSure => "not_sure",
             Warning::CloseClasses => "close_classes",
             Warning::UnusualPatient => "unusual_patient",
             Warning::InputsInsufficient => "inputs_insufficient",
@@ -166,6 +167,12 @@ impl Warning {
             }
             (Warning::OrphanSuspected, Language::En) => {
                 "Suspected orphan disease: consider referral or specific work-up"
+            }
+            (Warning::NotSure, Language::Es) => {
+                "El modelo no está seguro y no se pronuncia: decida con otros datos o consulte"
+            }
+            (Warning::NotSure, Language::En) => {
+                "The model is not sure and does not commit itself: decide by other findings, or ask"
             }
             (Warning::CloseClasses, Language::Es) => {
                 "Dos resultados tienen probabilidades parecidas: el modelo no está seguro"

@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::abstain::Abstention;
 use crate::alarm::Alarm;
 use crate::calibrate::Temperature;
 use crate::gate::Gate;
@@ -86,6 +87,9 @@ pub struct Combination {
     pub temperature: Temperature,
     pub gate: Gate,
     pub alarm: Alarm,
+    /// None of a model that answers everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abstention: Option<Abstention>,
     /// What each member's margins of the groups fall by before members are pooled: the synthetic cases that it was
     /// trained on made the groups that much more frequent. Empty without any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -242,6 +246,7 @@ mod tests {
             temperature: Temperature::IDENTITY,
             gate: Gate { platt, prototypes: 0.5 },
             alarm: Alarm { rule: Rule::default(), positives: 50, index: 10, threshold },
+            abstention: None,
             shifts: Vec::new(),
         }
     }

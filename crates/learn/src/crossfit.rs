@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::abstain::{Coverage, Seen};
 use crate::alarm::{Operating, Rule, curve};
 use crate::augment::{Augmented, Extended, Inflation, Odds};
 use crate::calibrate::{Scored, Temperature, class_calibration_error};
@@ -49,6 +50,7 @@ pub struct Recipe {
     pub parameters: Parameters,
     #[serde(default)]
     pub few_shot: FewShotPlan,
+    pub coverage: Coverage,
     /// Seed of every draw.
     pub seed: u64,
     pub alarm: Rule,
@@ -190,6 +192,13 @@ pub fn fit_augmented(
         fitted.unseen.push(with);
         fitted.unseen_without_alarm.push(without);
         fitted.unseen_orphan_shares.push(orphan_shares(&combination, opinions, |_| false));
+    }
+    if recipe.coverage.share < 1.0 {
+        let mut seen = Seen::default();
+        for ((answers, alarm), counts) in fitted.unseen.iter().zip(&fitted.unseen_alarm).zip(&counts) {
+            seen.add(answers, alarm, &by_severity(&training.classes, counts));
+        }
+        fitted.combination.abstention = Some(seen.choose(recipe.coverage));
     }
     fitted.members = fits
         .into_iter()
@@ -333,61 +342,44 @@ impl Training {
         let rows = [self.x.as_slice(), self.score.as_slice()].concat();
         let score = Matrix::from_vec(n + self.score.rows(), columns, rows)?;
         let jobs = (0..counts.len()).map(|fold| {
-            let (train, held_out) = self.parts(counts, fold)?;
-            let (x, train, held_out) = match augmented.get(fold) {
-                None => (self.x.clone(), train, held_out),
-                Some(augmented) => {
-                    let Extended { x, train, held_out, shift } =
-                        augmented.extend(fold, &self.x, &train, &held_out)?;
-                    shifts.push(shift);
-                    (x, train, held_out)
-                }
-            };
-            let job = member(x, train, held_out, &recipe.parameters, recipe.seed, fold);
+            let augmented = augmented.get(fold);
+            let (job, shift) = self.job(counts, augmented, &recipe.parameters, recipe.seed, fold)?;
+            shifts.extend(augmented.map(|_| shift));
             Ok(Job { score: Some(score.clone()), ..job })
         });
         let jobs = jobs.collect::<Result<_>>()?;
         Ok((jobs, shifts))
     }
 
-    /// One fold's job, which scores `x`: train on the other folds' counts, stop on its own.
+    /// One fold's job, which scores its own rows: train on the other folds' counts and the member's synthetic cases,
+    /// stop on its own. Beside it what those cases add to the margins.
     pub(crate) fn job(
         &self,
         counts: &[Matrix<f64>],
+        augmented: Option<&Augmented>,
         parameters: &Parameters,
         seed: u64,
         fold: usize,
-    ) -> Result<Job> {
-        let (train, held_out) = self.parts(counts, fold)?;
-        Ok(member(self.x.clone(), train, held_out, parameters, seed, fold))
-    }
-
-    /// The counts that a fold's member trains on, and those that it is stopped by.
-    fn parts(&self, counts: &[Matrix<f64>], fold: usize) -> Result<(Matrix<f64>, Matrix<f64>)> {
+    ) -> Result<(Job, Vec<f64>)> {
         let (n, groups) = (self.x.rows(), self.classes.groups.len());
         let mut train = vec![0.0; n * groups];
         for (_, other) in counts.iter().enumerate().filter(|(other, _)| *other != fold) {
             train.iter_mut().zip(other.as_slice()).for_each(|(sum, count)| *sum += count);
         }
+        let train = Matrix::from_vec(n, groups, train)?;
         let held_out = counts.get(fold).ok_or_else(|| Error::shape("folds", counts.len(), fold))?;
-        Ok((Matrix::from_vec(n, groups, train)?, held_out.clone()))
+        let Extended { x, train, held_out, shift } = match augmented {
+            Some(augmented) => augmented.extend(fold, &self.x, &train, held_out)?,
+            None => {
+                Extended { x: self.x.clone(), train, held_out: held_out.clone(), shift: vec![0.0; groups] }
+            }
+        };
+        // Members draw their cases and columns independently.
+        let seed = seed.wrapping_mul(1_000_003).wrapping_add(fold as u64);
+        let target = Target::Counts { train, held_out: Some(held_out) };
+        // One thread a process, folds side by side: the same result whatever the machine.
+        Ok((Job { seed, ..Job::new(x, target, parameters.clone()) }, shift))
     }
-}
-
-/// The job of the member that leaves `fold` out.
-fn member(
-    x: Matrix<f32>,
-    train: Matrix<f64>,
-    held_out: Matrix<f64>,
-    parameters: &Parameters,
-    seed: u64,
-    fold: usize,
-) -> Job {
-    // Members draw their cases and columns independently.
-    let seed = seed.wrapping_mul(1_000_003).wrapping_add(fold as u64);
-    let target = Target::Counts { train, held_out: Some(held_out) };
-    // One thread a process, folds side by side: the same result whatever the machine.
-    Job { seed, ..Job::new(x, target, parameters.clone()) }
 }
 
 /// Log of the members' mean probabilities of some scored rows; in single precision, as they are kept. `shifts`: what
@@ -429,6 +421,17 @@ pub(crate) fn opinions_with(
         rest.copy_from_slice(few);
     });
     opinions
+}
+
+/// Cases of the groups as cases of the severities.
+fn by_severity(classes: &Classes, counts: &Matrix<f64>) -> Matrix<f64> {
+    let mut severities = Matrix::zeros(counts.rows(), classes.severities);
+    for (row, counts) in counts.iter_rows().enumerate() {
+        for (group, cases) in classes.groups.iter().zip(counts) {
+            severities.row_mut(row)[group.severity] += cases;
+        }
+    }
+    severities
 }
 
 /// What a combination answers, with the alarm's effect on the severities and without it. `raised`: whether a new
@@ -522,6 +525,7 @@ impl OutOfFold<'_> {
             temperature,
             gate: Gate::IDENTITY,
             alarm: rule.choose(&Scored::default()),
+            abstention: None,
             shifts: Vec::new(),
         };
         let rarity = rarity(&combination, &opinions, &counts);

@@ -88,6 +88,8 @@ pub struct Assessed {
     pub alarm: bool,
     /// The most probable severity as shown; the first one on a tie.
     pub decided: Severity,
+    /// The model is not sure enough of it to answer.
+    pub unsure: bool,
 }
 
 /// Writes a model's bundle; answers its digest.
@@ -237,8 +239,13 @@ impl Model {
             (Predictor::Tabulated(_), true) => self.with_healthy(levels, &probabilities),
         };
         let decided = most_probable(&probabilities);
+        let unsure = self.unsure(&probabilities, alarm);
         let (probabilities, orphan) = (probabilities.into_iter().map(lasting).collect(), lasting(orphan));
-        Ok(Assessed { probabilities, before_alarm, orphan, alarm, decided })
+        Ok(Assessed { probabilities, before_alarm, orphan, alarm, decided, unsure })
+    }
+
+    fn unsure(&self, severities: &[f64], alarm: bool) -> bool {
+        self.combination.abstention.is_some_and(|abstention| abstention.abstains(severities, alarm))
     }
 
     /// Undoes the alarm's renormalisation: `healthy` gets its probability back, the others their share of the rest.
@@ -286,7 +293,9 @@ impl Model {
             self.combination.without_healthy(&mut probabilities);
         }
         let decided = most_probable(&probabilities);
-        Ok(Assessed { probabilities, before_alarm, orphan, alarm, decided })
+        let unsure = self.unsure(&probabilities, alarm);
+        let (probabilities, orphan) = (probabilities.into_iter().map(lasting).collect(), lasting(orphan));
+        Ok(Assessed { probabilities, before_alarm, orphan, alarm, decided, unsure })
     }
 
     /// The complete answer for an accepted patient, with a note where there is one. `explain`: the probability to
@@ -314,8 +323,8 @@ impl Model {
         let mut parts = None;
         if note.is_some() {
             let shown = explained(&assessed, of);
-            let step =
-                Contribution { feature: self.study.features().len(), value: shown - explained(&plain, of) };
+            let value = lasting(shown - explained(&plain, of));
+            let step = Contribution { feature: self.study.features().len(), value };
             explanation.contributions.push(step);
             sort(&mut explanation.contributions);
             let value = |evidence: &Evidence| Ok(explained(&self.moved(&levels, &plain, evidence)?, of));
@@ -386,6 +395,9 @@ impl Model {
         if assessed.alarm {
             warnings.push(Warning::OrphanSuspected);
         }
+        if assessed.unsure {
+            warnings.push(Warning::NotSure);
+        }
         let mut sorted = assessed.probabilities.clone();
         sorted.sort_by(|a, b| b.total_cmp(a));
         if let [first, second, ..] = sorted.as_slice()
@@ -402,7 +414,7 @@ impl Model {
 }
 
 /// A probability, or a difference of two, to [`DECIMALS`].
-fn lasting(p: f64) -> f64 {
+pub(crate) fn lasting(p: f64) -> f64 {
     (p * DECIMALS).round() / DECIMALS
 }
 

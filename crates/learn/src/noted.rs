@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use clinical::{Note, NotePart, Study};
 
 use crate::bundle::Bundle;
+use crate::model::lasting;
 use crate::notes::{Evidence, NoteModel, NoteReader};
 use crate::{Error, Matrix, Result};
 
@@ -107,7 +108,7 @@ pub(crate) fn parts(
 ) -> Result<Vec<NotePart>> {
     let mut parts = Vec::new();
     for (at, part) in evidence.parts.iter().enumerate() {
-        let effect = shown - value(&evidence.without(at))?;
+        let effect = lasting(shown - value(&evidence.without(at))?);
         if effect.abs() >= WORTH_KEEPING {
             parts.push(NotePart { term: part.term.clone(), stance: part.stance, effect });
         }

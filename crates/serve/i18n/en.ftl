@@ -58,6 +58,8 @@ as-picture = As a picture
 effect = Effect
 starting-point = Starting point
 starting-point-note = Mean of the cohort
+unsure = NOT SURE
+unsure-advice = { $label } is the most probable, but the model does not commit itself: decide by other findings, or ask.
 orphan-disease = Orphan disease
 
 # Feedback

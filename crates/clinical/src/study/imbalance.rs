@@ -15,7 +15,7 @@ pub struct Imbalance {
 }
 
 /// Where synthetic cases come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resampling {
     /// Nowhere: the cases as they are.
@@ -28,6 +28,8 @@ pub enum Resampling {
 }
 
 impl Resampling {
+    pub const ALL: [Resampling; 3] = [Resampling::None, Resampling::SmoteNc, Resampling::Gan];
+
     pub fn code(self) -> &'static str {
         match self {
             Resampling::None => "none",

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{
-    Accepts, Alarm, Card, Category, Choice, Feature, FewShot, Gate, Imbalance, Input, Kind, Learner,
-    Lightgbm, Mlp, NumberWords, Predictor, RarityLabels, Resampling, Scaling, Search, SeverityClass, Split,
-    Study, StudyError, Targets, Training, Verification, Xgboost,
+    Abstention, Accepts, Alarm, Card, Category, Choice, Feature, FewShot, Gate, Imbalance, Input, Kind,
+    Learner, Lightgbm, Mlp, NumberWords, Predictor, RarityLabels, Resampling, Scaling, Search, SeverityClass,
+    Split, Study, StudyError, Targets, Training, Verification, Xgboost,
 };
 use crate::note::{NoteField, NoteTerm, Reading, Vocabulary};
 use crate::{Domain, Language, Text};
@@ -39,6 +39,8 @@ struct RawStudy {
     #[serde(default)]
     search: Search,
     alarm: Alarm,
+    #[serde(default)]
+    abstention: Abstention,
     predictor: Predictor,
     targets: Targets,
     #[serde(default)]
@@ -170,6 +172,7 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
     };
     check_learners(&training, &xgboost, &raw.lightgbm, &raw.mlp)?;
     raw.few_shot.check().map_err(|problem| invalid("[few_shot]", problem))?;
+    raw.abstention.check().map_err(|problem| invalid("[abstention]", problem))?;
     check_imbalance(&raw.imbalance, &features)?;
     raw.gate.iter().try_for_each(|gate| check_features("[[gate]], `by`", &gate.by, &features))?;
     raw.verification.check(&features, &raw.severity)?;
@@ -192,6 +195,7 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
         imbalance: raw.imbalance,
         search: raw.search,
         alarm: raw.alarm,
+        abstention: raw.abstention,
         predictor: raw.predictor,
         targets: raw.targets,
         gates: raw.gate,

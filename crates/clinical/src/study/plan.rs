@@ -88,6 +88,38 @@ pub struct Alarm {
     pub aim: f64,
 }
 
+/// The option to answer "not sure: ask".
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Abstention {
+    /// Share of patients that get an answer; 1: everybody.
+    pub coverage: f64,
+    /// Confidence with which at least so many get one.
+    pub confidence: f64,
+}
+
+impl Default for Abstention {
+    fn default() -> Self {
+        Abstention { coverage: 1.0, confidence: 0.90 }
+    }
+}
+
+impl Abstention {
+    /// # Errors
+    /// Names what is out of its range.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        match () {
+            () if !(self.coverage > 0.0 && self.coverage <= 1.0) => {
+                Err("coverage is the share of patients that get an answer, above 0 to 1")
+            }
+            () if !(self.confidence > 0.0 && self.confidence < 1.0) => {
+                Err("confidence lies between 0 and 1, e.g. 0.90")
+            }
+            () => Ok(()),
+        }
+    }
+}
+
 /// The predictor's form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -7,7 +7,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Learner, Parameters};
+use super::{Learner, Parameters, Resampling};
 
 /// The search of `train --trials N`. What is not stated keeps its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct Search {
     pub trials: usize,
     /// What `--learner auto` chooses from.
     pub learners: Vec<Learner>,
+    /// Ways to add synthetic cases that the search chooses from; empty: the study's `[imbalance] method`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resampling: Vec<Resampling>,
     /// Trials spread over the space before the sampler learns from them.
     pub startup: usize,
     /// A trial is chosen from the results of all but this many trials before it, so this many can
@@ -160,6 +163,14 @@ impl Search {
         learners.dedup();
         if learners.is_empty() || learners.len() != self.learners.len() {
             return wrong("learners names at least one learner, and each once");
+        }
+        let mut resampling = self.resampling.clone();
+        resampling.sort_unstable();
+        resampling.dedup();
+        if resampling.len() != self.resampling.len() || resampling.contains(&Resampling::Gan) {
+            return wrong(
+                "resampling names `none` and `smote_nc`, each once; `gan` proves itself by its own test",
+            );
         }
         if !self.ties.standard_errors.is_finite() || self.ties.standard_errors < 0.0 {
             return wrong("ties.standard_errors is not negative");
@@ -342,6 +353,7 @@ impl Default for Search {
         Search {
             trials: 0,
             learners: Learner::ALL.to_vec(),
+            resampling: Vec::new(),
             startup: 10,
             in_flight: 4,
             metric: SearchMetric::F1Common,

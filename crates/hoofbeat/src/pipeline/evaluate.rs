@@ -75,6 +75,9 @@ pub fn evaluate(scorer: &Scorer, cohort: &Cohort, set: Set, dataset: &DatasetVer
             },
             outcomes,
         )?;
+        if assessed.unsure {
+            cells.abstain(cells.len() - 1);
+        }
         counts.push(outcomes.iter().sum());
         severity.extend_from_slice(&assessed.before_alarm);
         orphan.push(assessed.orphan);

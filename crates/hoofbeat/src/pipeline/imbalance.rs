@@ -49,27 +49,27 @@ pub struct Resampled {
     pub record: Record,
 }
 
-/// Makes what the study's plan asks for; none where it asks for nothing. `progress` gets the steps done.
+/// Makes synthetic cases as the study's plan says; none where none are asked for. `progress` gets the steps done.
 pub fn resample(
     study: &Study,
+    method: Resampling,
     cohort: &Cohort,
     groups: &Groups,
     preprocessor: &Preprocessor,
-    folds: Folds,
     seed: u64,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Option<Resampled>> {
-    let plan = &study.imbalance;
-    if plan.method == Resampling::None {
+    if method == Resampling::None {
         return Ok(None);
     }
+    let (plan, folds) = (&study.imbalance, Folds::new(&study.split, study.training.folds));
     let mut made: Vec<(TrainingCounts, Synthetic)> = Vec::with_capacity(folds.count());
     for fold in 0..folds.count() {
         let training = TrainingCounts::without_fold(study, cohort, groups, folds, fold)?;
         let wanted = orphan_share(&training, plan.share)?;
         // Members draw independently.
         let seed = seed.wrapping_mul(1_000_003).wrapping_add(fold as u64);
-        let synthetic = match plan.method {
+        let synthetic = match method {
             Resampling::Gan => {
                 let gan = gan(study, seed);
                 gan.resample(study, &training, &wanted, &mut |step| {
@@ -91,7 +91,7 @@ pub fn resample(
     let members = made.iter().map(|(_, synthetic)| Augmented::of(synthetic, preprocessor.width(), encode));
     let members = members.collect::<Result<Vec<_>, _>>()?;
     let record = Record {
-        method: plan.method,
+        method,
         share: plan.share,
         groups: describe(study, cohort, groups, folds, &made)?,
         inflation: None,
@@ -102,9 +102,9 @@ pub fn resample(
 }
 
 /// Steps that [`resample`] reports in all; 0 where it takes no time.
-pub fn steps(study: &Study, folds: Folds) -> u64 {
-    match study.imbalance.method {
-        Resampling::Gan => (study.imbalance.gan.steps * folds.count()) as u64,
+pub fn steps(study: &Study, method: Resampling) -> u64 {
+    match method {
+        Resampling::Gan => (study.imbalance.gan.steps * study.training.folds) as u64,
         _ => 0,
     }
 }

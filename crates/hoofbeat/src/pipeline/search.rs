@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use clinical::study::{Learner, Parameters};
+use clinical::study::{Learner, Parameters, Resampling};
+use learn::augment::Augmented;
 use learn::crossfit::Training;
 use learn::learner::Trainer;
 use learn::search::{self, CrossValidation, Event, Plan, Point, Space, State, Trial, Winner, standard_error};
@@ -30,6 +31,7 @@ pub struct Found {
     /// Standard error of the winner's metric over its folds.
     pub standard_error: f64,
     pub parameters: Parameters,
+    pub resampling: Resampling,
     /// The metric of the study's own settings of each learner, where their trial was complete.
     pub plans: BTreeMap<&'static str, f64>,
 }
@@ -38,6 +40,7 @@ pub struct Found {
 pub fn search(
     deployment: &Deployment,
     training: &Training,
+    resampled: &BTreeMap<Resampling, Vec<Augmented>>,
     asked: Asked,
     trainer: &Trainer,
     run: &str,
@@ -59,7 +62,7 @@ pub fn search(
             seed: asked.seed,
             workers: deployment.config.threads(),
         };
-        let objective = CrossValidation::new(study, training, asked.seed, trainer);
+        let objective = CrossValidation::new(study, training, resampled, asked.seed, trainer);
         search::run::<anyhow::Error>(&plan, &objective, past, &go_on, &mut |event| {
             let seconds = show.event(event);
             match event {
@@ -83,6 +86,7 @@ pub fn search(
         resumed,
         standard_error: standard_error(&chosen.fold_metrics(study.search.metric)),
         parameters: CrossValidation::parameters(study, &chosen.point)?,
+        resampling: chosen.point.resampling(study),
         plans: planned
             .filter_map(|(plan, trial)| Some((plan.learner.name(), trial.metric(study.search.metric)?)))
             .collect(),

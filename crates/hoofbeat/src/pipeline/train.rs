@@ -3,11 +3,13 @@
 mod fitting;
 mod prepared;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clinical::Study;
-use clinical::study::Parameters;
+use clinical::study::{Parameters, Resampling};
+use learn::augment::Augmented;
 use learn::learner::Trainer;
 use learn::notes::NoteModel;
 use learn::{crossfit, model};
@@ -52,6 +54,8 @@ pub struct Order {
     pub seed: u64,
     /// The learner and its settings. Their numbers have at most fifteen digits, so that JSON gives them back.
     pub parameters: Parameters,
+    /// How synthetic cases are made.
+    pub resampling: Resampling,
 }
 
 /// What the run says of itself, kept with the run and in the bundle.
@@ -70,6 +74,9 @@ pub struct Record {
     pub columns: Vec<String>,
     pub calibration: learn::crossfit::Calibration,
     pub alarm: learn::alarm::Alarm,
+    /// None where the study wants everybody answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abstention: Option<learn::abstain::Abstention>,
     pub rounds: Vec<usize>,
     /// What notes said beside the structured values, where the study asks for them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,17 +150,42 @@ fn fit(deployment: &Deployment, asked: Asked, run: &str) -> Result<Trained> {
     let search = match asked.trials {
         0 => None,
         // A trial trains its folds one after the other, and trials run side by side.
-        _ => Some(search::search(deployment, &prepared.training, asked, &trainer(deployment)?, run)?),
+        _ => {
+            let resampled = choices(deployment, &prepared, asked.seed)?;
+            let trainer = trainer(deployment)?;
+            Some(search::search(deployment, &prepared.training, &resampled, asked, &trainer, run)?)
+        }
     };
     let planned = || study.parameters(asked.learner.unwrap_or(study.training.learner));
     let parameters = search.as_ref().map_or_else(planned, |found| found.parameters.clone());
-    let order = Order { dataset_version: asked.dataset_version, seed: asked.seed, parameters };
+    let resampling = search.as_ref().map_or(study.imbalance.method, |found| found.resampling);
+    let order = Order { dataset_version: asked.dataset_version, seed: asked.seed, parameters, resampling };
     let made = fitted(deployment, study, prepared, &order, asked.workers)?;
     let model = register(deployment, study, &made, run)?;
     let (evaluation, report) = measure(deployment, &model, &made, run)?;
     let gates_hold = promote::judge(deployment, &model, &evaluation)?;
     let model = deployment.registry.model(model.version)?;
     Ok(Trained { model, report, gates_hold, record: made.record, search })
+}
+
+/// The synthetic cases that a search chooses between.
+fn choices(
+    deployment: &Deployment,
+    prepared: &Prepared,
+    seed: u64,
+) -> Result<BTreeMap<Resampling, Vec<Augmented>>> {
+    let study = deployment.study.as_ref();
+    let methods = match study.search.resampling.as_slice() {
+        [] => std::slice::from_ref(&study.imbalance.method),
+        chosen => chosen,
+    };
+    let mut made = BTreeMap::new();
+    for &method in methods {
+        if let Some(resampled) = fitting::resampled(deployment, study, prepared, method, seed)? {
+            made.insert(method, resampled.members);
+        }
+    }
+    Ok(made)
 }
 
 /// A fitted model, and all that its bundle is written from.
@@ -192,7 +224,14 @@ fn fitted(
         Some(plan) => trainer.distributed(plan),
         None => trainer,
     };
-    let fitting = Fitting { deployment, study, prepared: &prepared, recipe: &recipe, trainer: &trainer };
+    let fitting = Fitting {
+        deployment,
+        study,
+        prepared: &prepared,
+        recipe: &recipe,
+        resampling: order.resampling,
+        trainer: &trainer,
+    };
     let (fitted, imbalance) = fitting.balanced()?;
     let Prepared { dataset, counted, preprocessor, weights, .. } = &prepared;
     let notes = notes::fit(&deployment.lake, study, dataset.version, &fitted, weights)?;
@@ -208,6 +247,7 @@ fn fitted(
         columns: preprocessor.encoding().names().into_iter().map(str::to_owned).collect(),
         calibration: fitted.calibration.clone(),
         alarm: fitted.combination.alarm.clone(),
+        abstention: fitted.combination.abstention,
         rounds: fitted.members.iter().map(|member| member.rounds).collect(),
         notes: notes.as_ref().map(|notes| notes.report.clone()),
         imbalance,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failing test is what it is for")]
 
+mod abstain;
 mod architecture;
 mod doctor;
 mod finite;

@@ -167,7 +167,7 @@ fn a_note_moves_the_answer_and_without_one_it_is_the_tables() {
     assert_eq!(probabilities(&plain), (stored[..4].to_vec(), stored[4]));
 
     let liver = client.predict(&patient(Some("Hepatomegalia dolorosa")));
-    assert!(probabilities(&liver).1 > 1.5 * probabilities(&plain).1, "{liver}");
+    assert!(probabilities(&liver).1 > 1.2 * probabilities(&plain).1, "{liver}");
     let sum: f64 = probabilities(&liver).0.iter().sum();
     assert!((sum - 1.0).abs() <= 1e-6);
     explained(&liver, 6).unwrap();

@@ -17,11 +17,12 @@ fn deployment() -> Deployment {
         ("warmup_trials = 5", "warmup_trials = 2"),
         ("warmup_rounds = 20", "warmup_rounds = 10"),
         ("every = 10", "every = 5"),
+        ("# resampling = [", "resampling = ["),
     ]
     .into_iter()
     .fold(small_study(), |study, (from, to)| replaced(&study, from, to));
     let deployment = Deployment::with_study(&study);
-    deployment.ok("synth --rows 2000 --seed 4 --out cohort.csv");
+    deployment.ok("synth --rows 5000 --seed 4 --out cohort.csv");
     deployment.ok("ingest cohort.csv --source reference");
     deployment
 }
@@ -62,6 +63,13 @@ fn a_killed_search_goes_on_and_finds_the_same_winner() {
     assert_eq!(search["summary"]["resumed"], 0);
     assert_eq!(search["trials"][0]["settings"]["eta"], 0.3, "the study's own settings come first");
     assert_eq!(expected["training"]["parameters"], search["summary"]["parameters"]);
+    let method = |trial: &Value| trial["shared"]["resampling"].as_str().unwrap().to_owned();
+    let methods: Vec<String> = search["trials"].as_array().unwrap().iter().map(method).collect();
+    assert_eq!(methods[0], "none", "the study's own choice comes first");
+    assert!(methods.contains(&"smote_nc".to_owned()), "{methods:?}");
+    let won = &methods[search["summary"]["winner"]["number"].as_u64().unwrap() as usize];
+    assert_eq!(expected["training"]["resampling"], **won);
+    assert_eq!(expected["training"]["imbalance"]["method"].as_str().unwrap_or("none"), won);
     assert_eq!(uninterrupted.stderr.lines().filter(|line| line.starts_with("trial ")).count(), TRIALS);
     assert!(uninterrupted.stderr.contains("best 0."), "the best so far is shown:\n{}", uninterrupted.stderr);
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use clinical::Study;
 use clinical::study::search::{Dimension, Value};
-use clinical::study::{Learner, Parameters};
+use clinical::study::{Learner, Parameters, Resampling};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -60,6 +60,20 @@ pub enum Scale {
     Named(Vec<Value>),
 }
 
+/// The name of the shared choice between synthetic cases and none.
+const RESAMPLING: &str = "resampling";
+
+impl Point {
+    /// How synthetic cases are made for this point.
+    pub fn resampling(&self, study: &Study) -> Resampling {
+        let chosen = match self.shared.get(RESAMPLING) {
+            Some(Value::Name(name)) => Resampling::ALL.into_iter().find(|method| method.code() == name),
+            _ => None,
+        };
+        chosen.unwrap_or(study.imbalance.method)
+    }
+}
+
 impl Space {
     /// A space of `learners`, with axes that all of them share.
     ///
@@ -88,7 +102,7 @@ impl Space {
             let axes = space.iter().map(|(name, dimension)| axis(name, dimension, &plan)).collect();
             Branch { learner, axes }
         });
-        Space::new(Vec::new(), branches.collect())
+        Space::new(resampling(study).into_iter().collect(), branches.collect())
     }
 
     /// The point that a study's own settings are, for each learner of the space; of what is shared,
@@ -147,6 +161,15 @@ pub(super) fn positions(axes: &[Axis], values: &BTreeMap<String, Value>) -> Opti
 
 fn values(axes: &[Axis], positions: &[f64]) -> BTreeMap<String, Value> {
     axes.iter().zip(positions).map(|(axis, &at)| (axis.name.clone(), axis.scale.value(at))).collect()
+}
+
+/// What synthetic cases a trial's members train on, where the study lets the search choose; its own choice first.
+fn resampling(study: &Study) -> Option<Axis> {
+    let mut methods = study.search.resampling.clone();
+    methods.sort_by_key(|method| *method != study.imbalance.method);
+    let values = methods.into_iter().map(|method| Value::Name(method.code().to_owned())).collect();
+    (!study.search.resampling.is_empty())
+        .then(|| Axis { name: RESAMPLING.to_owned(), scale: Scale::Named(values) })
 }
 
 /// The study has checked that the learner has the setting and takes the values.

@@ -3,6 +3,7 @@
 use clinical::study::{Parameters, Xgboost};
 use clinical::{Kind, Rarity, Severity, Study};
 use learn::Matrix;
+use learn::abstain::Coverage;
 use learn::alarm::Rule;
 use learn::augment::Augmented;
 use learn::combine::{Classes, Disease, Group};
@@ -91,6 +92,7 @@ fn recipe() -> Recipe {
     };
     Recipe {
         parameters: Parameters::Xgboost(settings),
+        coverage: Coverage::default(),
         few_shot: FewShotPlan { episodes: None, ..FewShotPlan::default() },
         seed: 1,
         alarm: Rule::Conformal { recall: 0.8 },

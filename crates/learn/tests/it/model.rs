@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use clinical::{Rarity, Severity, Study};
 use learn::Matrix;
+use learn::abstain::Coverage;
 use learn::alarm::Rule;
 use learn::augment::Augmented;
 use learn::combine::{Classes, Disease, Group};
@@ -89,6 +90,7 @@ fn recipe() -> Recipe {
     let episodes = Episodes { episodes: 200, ..Episodes::default() };
     Recipe {
         parameters: Parameters::Xgboost(settings()),
+        coverage: Coverage::default(),
         few_shot: FewShotPlan { episodes: Some(episodes), budget: NoveltyBudget::default() },
         seed: 0,
         alarm: Rule::Conformal { recall: 0.8 },

@@ -1,8 +1,12 @@
 //! A search with the real library: on the folds of the final training, and the same on any number of workers.
 
+use std::collections::BTreeMap;
+
 use clinical::Study;
-use clinical::study::{DEFAULT_TOML, Learner};
+use clinical::study::{DEFAULT_TOML, Learner, Resampling};
+use learn::abstain::Coverage;
 use learn::alarm::Rule;
+use learn::augment::Augmented;
 use learn::crossfit::{Recipe, fit};
 use learn::fewshot::FewShotPlan;
 use learn::search::{CrossValidation, Objective, Plan, Space, State, Trial, run, winner};
@@ -12,6 +16,8 @@ use crate::model::training;
 use crate::worker::trainer;
 
 const SEED: u64 = 11;
+/// No synthetic cases.
+static NONE: BTreeMap<Resampling, Vec<Augmented>> = BTreeMap::new();
 
 fn study() -> Study {
     let text = [
@@ -36,7 +42,7 @@ fn search(study: &Study, workers: usize) -> Vec<Trial> {
     let space = Space::of_study(study, Some(Learner::Xgboost)).unwrap();
     let first = space.plans(study);
     let plan = Plan { space: &space, search: &study.search, first, trials: 12, seed: SEED, workers };
-    let objective = CrossValidation::new(study, &training, SEED, &trainer);
+    let objective = CrossValidation::new(study, &training, &NONE, SEED, &trainer);
     run::<Error>(&plan, &objective, Vec::new(), &|| true, &mut |_| Ok(())).unwrap()
 }
 
@@ -53,7 +59,13 @@ fn the_winner_is_what_the_final_training_makes_whatever_the_workers() {
     assert!(trial.log_loss() <= trials[0].log_loss(), "worse than the study's own settings");
     let parameters = CrossValidation::parameters(&study, &trial.point).unwrap();
     let few_shot = FewShotPlan { episodes: None, ..FewShotPlan::default() };
-    let recipe = Recipe { parameters, few_shot, seed: SEED, alarm: Rule::Conformal { recall: 0.8 } };
+    let recipe = Recipe {
+        parameters,
+        few_shot,
+        coverage: Coverage::default(),
+        seed: SEED,
+        alarm: Rule::Conformal { recall: 0.8 },
+    };
     let fitted = fit(&training(), &recipe, &trainer(2), &mut |_| ()).unwrap();
     assert_eq!(fitted.members.len(), trial.folds.len());
     for (member, fold) in fitted.members.iter().zip(&trial.folds) {
@@ -68,7 +80,7 @@ fn the_winner_is_what_the_final_training_makes_whatever_the_workers() {
 #[test]
 fn a_fold_ends_when_nobody_wants_it_any_more() -> Result<()> {
     let (study, training, trainer) = (study(), training(), trainer(1));
-    let objective = CrossValidation::new(&study, &training, SEED, &trainer);
+    let objective = CrossValidation::new(&study, &training, &NONE, SEED, &trainer);
     let point = &Space::of_study(&study, Some(Learner::Xgboost))?.plans(&study)[0];
     let mut seen = Vec::new();
     let scored = objective.fold(point, 2, &mut |round, loss| {

@@ -151,8 +151,10 @@ pub(super) fn lineage(a: &Author<'_>) -> Section {
 
 /// Warnings that an answer of the product may carry.
 fn warnings(language: Language) -> Vec<String> {
-    use clinical::Warning::{CloseClasses, GatesFailed, InputsInsufficient, OrphanSuspected, UnusualPatient};
-    let all = [OrphanSuspected, CloseClasses, UnusualPatient, InputsInsufficient, GatesFailed];
+    use clinical::Warning::{
+        CloseClasses, GatesFailed, InputsInsufficient, NotSure, OrphanSuspected, UnusualPatient,
+    };
+    let all = [OrphanSuspected, NotSure, CloseClasses, UnusualPatient, InputsInsufficient, GatesFailed];
     all.into_iter().map(|warning| warning.text(language).to_owned()).collect()
 }
 

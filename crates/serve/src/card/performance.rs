@@ -41,7 +41,10 @@ pub(super) fn figures(a: &Author<'_>) -> Section {
 
     section.heading(w.t("card-by-severity"));
     let rows = a.study().severities().iter().enumerate().map(|(class, severity)| {
-        let mut row = vec![severity.short.get(w.0).to_owned(), report["recall"][class]["n"].to_string()];
+        let mut row = vec![
+            severity.short.get(w.0).to_owned(),
+            report["recall"][class]["n"].as_u64().unwrap_or_default().to_string(),
+        ];
         row.extend(["f1", "precision", "recall"].map(|key| cell(a, &report[key][class])));
         row
     });
@@ -97,7 +100,7 @@ pub(super) fn calibration(a: &Author<'_>) -> Section {
         section.heading(w.t(key));
         let rows = list(&report["calibration"][curve]).map(|bin| {
             let range = format!("{} – {}", a.number(&bin["from"], 3), a.number(&bin["to"], 3));
-            let n = bin["observed"]["n"].to_string();
+            let n = bin["observed"]["n"].as_u64().unwrap_or_default().to_string();
             vec![range, n, a.number(&bin["predicted"], 3), cell(a, &bin["observed"])]
         });
         let mut header = a.header(&["card-bin"]);

@@ -72,7 +72,9 @@ impl ResultView {
                 (study.severity(severity).label.get(w.0).to_owned(), value)
             }
         };
+        let unsure = prediction.warnings.contains(&Warning::NotSure);
         let (tone, icon) = match class.colour {
+            _ if unsure => ("warn", "i-warn"),
             Colour::Green => ("ok", "i-check"),
             Colour::Yellow => ("warn", "i-warn"),
             Colour::Red => ("crit", "i-siren"),
@@ -94,7 +96,10 @@ impl ResultView {
             model_version: record.model.version.clone(),
             tone,
             icon,
-            advice: class.advice.get(w.0).to_owned(),
+            advice: match unsure {
+                true => w.with("unsure-advice", "label", &label),
+                false => class.advice.get(w.0).to_owned(),
+            },
             percent: w.rounded_percent(shown),
             rarity: prediction.rarity.map(|rarity| rarity_tag(study, rarity, w)),
             orphan: prediction.rarity == Some(Rarity::Orphan),
@@ -128,7 +133,7 @@ impl ResultView {
             inputs: study.features().iter().map(fact).chain(note_fact(study, prediction, w)).collect(),
             thanks: feedback.map(|feedback| thanks(feedback, reviewed, w)),
             opinion: OpinionView::new(logged, fresh_key(), w),
-            label,
+            label: if unsure { w.t("unsure") } else { label },
         }
     }
 }

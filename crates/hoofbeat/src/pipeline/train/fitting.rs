@@ -3,13 +3,13 @@
 use anyhow::{Result, bail};
 use clinical::Study;
 use clinical::study::{Learner, Parameters, Resampling};
+use learn::abstain::Coverage;
 use learn::alarm::Rule;
 use learn::augment::Augmented;
 use learn::crossfit::{self, Fitted, Recipe};
 use learn::fewshot::{Episodes, FewShotPlan, NoveltyBudget};
 use learn::gan::{judge, trials};
 use learn::learner::{Distributed, Progress, Trainer};
-use prepare::Folds;
 
 use super::prepared::Prepared;
 use crate::deployment::Deployment;
@@ -20,6 +20,7 @@ pub(super) fn recipe(study: &Study, parameters: &Parameters, seed: u64) -> Recip
     Recipe {
         parameters: parameters.clone(),
         few_shot: few_shot(study),
+        coverage: Coverage { share: study.abstention.coverage, confidence: study.abstention.confidence },
         seed,
         alarm: Rule::Promise {
             recall: study.alarm.recall,
@@ -46,6 +47,25 @@ pub fn few_shot(study: &Study) -> FewShotPlan {
     }
 }
 
+/// Each member's synthetic cases, with the progress of making them; none where none are asked for.
+pub(super) fn resampled(
+    deployment: &Deployment,
+    study: &Study,
+    prepared: &Prepared,
+    method: Resampling,
+    seed: u64,
+) -> Result<Option<imbalance::Resampled>> {
+    let steps = imbalance::steps(study, method);
+    let task = (steps > 0).then(|| deployment.progress.task("making synthetic cases", Some(steps)));
+    let mut progress = |done| {
+        if let Some(task) = &task {
+            task.at(done);
+        }
+    };
+    let Prepared { counted, groups, preprocessor, .. } = prepared;
+    imbalance::resample(study, method, &counted.cohort, groups, preprocessor, seed, &mut progress)
+}
+
 /// What a cross-fit is made of.
 #[derive(Debug)]
 pub(super) struct Fitting<'a> {
@@ -53,34 +73,16 @@ pub(super) struct Fitting<'a> {
     pub(super) study: &'a Study,
     pub(super) prepared: &'a Prepared,
     pub(super) recipe: &'a Recipe,
+    pub(super) resampling: Resampling,
     pub(super) trainer: &'a Trainer,
 }
 
 impl Fitting<'_> {
-    /// Fits with the synthetic cases that the study asks for. Those of the generative network have to prove themselves
+    /// Fits with the synthetic cases that are asked for. Those of the generative network have to prove themselves
     /// against a fit without them.
     pub(super) fn balanced(&self) -> Result<(Fitted, Option<imbalance::Record>)> {
-        let (study, prepared) = (self.study, self.prepared);
-        let folds = Folds::new(&study.split, study.training.folds);
-        let resampled = {
-            let steps = imbalance::steps(study, folds);
-            let task =
-                (steps > 0).then(|| self.deployment.progress.task("making synthetic cases", Some(steps)));
-            let mut progress = |done| {
-                if let Some(task) = &task {
-                    task.at(done);
-                }
-            };
-            imbalance::resample(
-                study,
-                &prepared.counted.cohort,
-                &prepared.groups,
-                &prepared.preprocessor,
-                folds,
-                self.recipe.seed,
-                &mut progress,
-            )?
-        };
+        let (study, prepared, seed) = (self.study, self.prepared, self.recipe.seed);
+        let resampled = resampled(self.deployment, study, prepared, self.resampling, seed)?;
         let Some(imbalance::Resampled { members, mut record }) = resampled else {
             return Ok((self.follow(&[])?, None));
         };
