@@ -51,13 +51,18 @@ impl Domain {
     }
 
     /// The levels of a cell: the inverse of [`Domain::cell`].
-    pub fn levels(&self, mut cell: Cell) -> Vec<usize> {
+    pub fn levels(&self, cell: Cell) -> Vec<usize> {
         let mut levels = vec![0; self.dims.len()];
+        self.levels_into(cell, &mut levels);
+        levels
+    }
+
+    /// The same into `levels`, one place per feature.
+    pub fn levels_into(&self, mut cell: Cell, levels: &mut [usize]) {
         for (level, &dim) in levels.iter_mut().zip(&self.dims).rev() {
             *level = cell % dim;
             cell /= dim;
         }
-        levels
     }
 }
 

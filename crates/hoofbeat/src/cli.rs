@@ -58,6 +58,8 @@ pub enum Command {
     Train(Train),
     /// Metrics of a model with confidence intervals
     Evaluate(Evaluate),
+    /// One turn of the cycle: what the champion lacks, compared with it, promoted only through the gates
+    Retrain(Retrain),
     /// Training runs and the trials of their searches
     #[command(subcommand)]
     Run(Run),
@@ -247,6 +249,23 @@ pub struct Evaluate {
     /// Which set: the test set is opened once per model, and that is recorded
     #[arg(long, value_enum, default_value_t = EvaluatedSet::Validation)]
     pub set: EvaluatedSet,
+}
+
+#[derive(Debug, Args)]
+pub struct Retrain {
+    /// What is made anew
+    #[arg(long, value_enum)]
+    pub mode: RetrainMode,
+    /// Make and compare, but store and promote nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Ways to go on from the champion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RetrainMode {
+    /// Prototypes, profiles and the table, by the confirmed orphan cases since the champion's dataset version
+    Orphan,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

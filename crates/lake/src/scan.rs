@@ -15,7 +15,7 @@ use parquet::arrow::arrow_reader::{
 };
 
 use crate::schema::{Kind, columns as names};
-use crate::table::{DataFile, Table};
+use crate::table::{DataFile, Snapshot, Table};
 use crate::{Lake, LakeError};
 
 /// Rows of a batch: its columns fit the second-level cache.
@@ -205,8 +205,28 @@ impl Lake {
     /// # Errors
     /// [`LakeError::NoSuchVersion`], [`LakeError::NoSuchColumn`].
     pub fn scan_cases(&self, version: u64, columns: &[&str]) -> Result<CaseScan, LakeError> {
-        let table_version = self.version(version)?.table_version;
-        let snapshot = self.cases().snapshot(Some(table_version))?;
+        let snapshot = self.cases().snapshot(Some(self.version(version)?.table_version))?;
+        self.scan(snapshot, columns)
+    }
+
+    /// The rows that `version` has and the earlier version `after` has not. Reads no other.
+    ///
+    /// # Errors
+    /// As [`Lake::scan_cases`].
+    pub fn scan_cases_since(
+        &self,
+        after: u64,
+        version: u64,
+        columns: &[&str],
+    ) -> Result<CaseScan, LakeError> {
+        let known = self.cases().snapshot(Some(self.version(after)?.table_version))?.files;
+        let mut snapshot = self.cases().snapshot(Some(self.version(version)?.table_version))?;
+        // The table is append-only: a file holds the rows of one ingest for ever.
+        snapshot.files.retain(|file| !known.contains(file));
+        self.scan(snapshot, columns)
+    }
+
+    fn scan(&self, snapshot: Snapshot, columns: &[&str]) -> Result<CaseScan, LakeError> {
         let mut typed = Vec::new();
         for &name in columns {
             if !snapshot.columns.iter().any(|known| known == name) {

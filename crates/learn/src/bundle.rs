@@ -74,10 +74,11 @@ pub struct Bundle {
 ///
 /// # Errors
 /// When a name leaves the bundle, the folder exists, or writing fails: then nothing is left behind.
-pub fn write(folder: &Path, mut manifest: Manifest, contents: &BTreeMap<String, Vec<u8>>) -> Result<String> {
-    contents.keys().try_for_each(|name| check_name(name))?;
-    manifest.format = FORMAT;
-    manifest.files = contents.iter().map(|(name, bytes)| (name.clone(), digest(bytes))).collect();
+pub fn write(folder: &Path, manifest: Manifest, contents: BTreeMap<String, Vec<u8>>) -> Result<String> {
+    Bundle::new(manifest, contents)?.write(folder)
+}
+
+fn write_whole(folder: &Path, text: &[u8], contents: &BTreeMap<String, Vec<u8>>) -> Result<()> {
     if folder.exists() {
         return Err(Error::Invalid(format!("{} exists already", folder.display())));
     }
@@ -85,11 +86,9 @@ pub fn write(folder: &Path, mut manifest: Manifest, contents: &BTreeMap<String, 
         return Err(Error::Invalid(format!("{} is no place for a bundle", folder.display())));
     };
     let temporary = parent.join(format!(".{}.{}.partial", name.to_string_lossy(), std::process::id()));
-    let text = serde_json::to_vec_pretty(&manifest).map_err(|error| Error::malformed(MANIFEST, error))?;
     let done = (|| {
-        for (name, bytes) in
-            contents.iter().map(|(name, bytes)| (name.as_str(), bytes)).chain([(MANIFEST, &text)])
-        {
+        let files = contents.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+        for (name, bytes) in files.chain([(MANIFEST, text)]) {
             write_file(&temporary.join(name), bytes)?;
         }
         synchronise(&temporary)?;
@@ -100,10 +99,31 @@ pub fn write(folder: &Path, mut manifest: Manifest, contents: &BTreeMap<String, 
         // Best effort: the first error is the one to report.
         let _ = fs::remove_dir_all(&temporary);
     }
-    done.map(|()| digest(&text))
+    done
 }
 
 impl Bundle {
+    /// A bundle that is in no folder yet. `manifest.format` and `manifest.files` are filled in here.
+    ///
+    /// # Errors
+    /// When a name leaves the bundle.
+    pub fn new(mut manifest: Manifest, contents: BTreeMap<String, Vec<u8>>) -> Result<Self> {
+        contents.keys().try_for_each(|name| check_name(name))?;
+        manifest.format = FORMAT;
+        manifest.files = contents.iter().map(|(name, bytes)| (name.clone(), digest(bytes))).collect();
+        Ok(Bundle { folder: PathBuf::from(&manifest.version), manifest, contents })
+    }
+
+    /// Writes the bundle as [`write`] does.
+    ///
+    /// # Errors
+    /// When the folder exists or writing fails: then nothing is left behind.
+    pub fn write(&self, folder: &Path) -> Result<String> {
+        let text = serde_json::to_vec_pretty(&self.manifest).map_err(|e| Error::malformed(MANIFEST, e))?;
+        write_whole(folder, &text, &self.contents)?;
+        Ok(digest(&text))
+    }
+
     /// Opens a bundle and verifies every file.
     ///
     /// # Errors
@@ -171,6 +191,11 @@ impl Bundle {
 
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Name and bytes of every file.
+    pub(crate) fn contents(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.contents
     }
 }
 

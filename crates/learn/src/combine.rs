@@ -139,9 +139,7 @@ impl Combination {
     /// probability is shown as at least the threshold. `answer` has room for K + 1 numbers.
     pub fn answer(&self, opinions: &[f64], raised: bool, answer: &mut [f64]) {
         let orphan = self.mix(opinions, raised, answer);
-        if self.alarmed(orphan) {
-            self.without_healthy(answer.get_mut(..self.classes.severities).unwrap_or_default());
-        }
+        self.exclude_healthy(orphan, answer);
     }
 
     /// What an alarm does to the severities.
@@ -155,6 +153,19 @@ impl Combination {
     /// The same without the alarm's effect on the severities.
     pub fn answer_without_alarm(&self, opinions: &[f64], raised: bool, answer: &mut [f64]) {
         self.mix(opinions, raised, answer);
+    }
+
+    /// Both at once: as [`Combination::answer`], and without the alarm's effect.
+    pub fn answer_both(&self, opinions: &[f64], raised: bool, with: &mut [f64], without: &mut [f64]) {
+        let orphan = self.mix(opinions, raised, without);
+        with.copy_from_slice(without);
+        self.exclude_healthy(orphan, with);
+    }
+
+    fn exclude_healthy(&self, orphan: f64, answer: &mut [f64]) {
+        if self.alarmed(orphan) {
+            self.without_healthy(answer.get_mut(..self.classes.severities).unwrap_or_default());
+        }
     }
 
     /// The share of each severity's probability that orphan diseases have, before the alarm: with

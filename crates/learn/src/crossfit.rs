@@ -444,8 +444,7 @@ pub(crate) fn answer_all(
     let mut with = Matrix::zeros(opinions.rows(), combination.classes.outputs());
     let mut without = with.clone();
     for (i, row) in opinions.iter_rows().enumerate() {
-        combination.answer(row, raised(i), with.row_mut(i));
-        combination.answer_without_alarm(row, raised(i), without.row_mut(i));
+        combination.answer_both(row, raised(i), with.row_mut(i), without.row_mut(i));
     }
     (with, without)
 }

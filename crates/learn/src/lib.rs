@@ -30,6 +30,7 @@ pub mod pool;
 pub mod predict;
 mod probability;
 pub mod profile;
+pub mod revision;
 pub mod search;
 mod support;
 pub mod verify;

@@ -20,7 +20,7 @@ use crate::noted::{self, Notes};
 use crate::notes::{Evidence, NoteModel};
 use crate::predict::{Columns, Direct, Estimator, Predictor, Table, sample_background};
 use crate::support::Support;
-use crate::{Error, Result};
+use crate::{Error, Matrix, Result};
 
 /// Probability of `healthy` before the alarm takes it away, one f64 per possible patient.
 const HEALTHY: &str = "healthy.bin.zst";
@@ -103,30 +103,24 @@ pub fn write(folder: &Path, parts: &Parts<'_>) -> Result<String> {
     put(files::STUDY, study.source().as_bytes().to_vec());
     put(files::PREPROCESSOR, json(files::PREPROCESSOR, parts.preprocessor)?);
     put(files::CALIBRATION, json(files::CALIBRATION, &fitted.combination)?);
-    put(PROFILES, json(PROFILES, &fitted.half.profiles)?);
-    if let Some(network) = &fitted.half.network {
-        put(EMBEDDING, network.embedding.to_bytes()?);
-        put(PROTOTYPES, network.prototypes.to_bytes()?);
-        put(NOVELTY, json(NOVELTY, &network.novelty)?);
-    }
     let curve = serde_json::json!({ "training": parts.record, "alarm_curve": fitted.curve });
     put(files::REPORT, json(files::REPORT, &curve)?);
     for (member, model) in fitted.members.iter().enumerate() {
         put(&files::model(member, fitted.learner), model.model.clone());
     }
+    contents.extend(half_files(&fitted.half)?);
     if fitted.answers.rows() > 0 {
-        let table = Table::build(study.domain().dims(), &fitted.answers, parts.weights)?;
-        put(files::TABLE, table.to_bytes()?);
-        let healthy = fitted.answers_without_alarm.iter_rows().map(|row| row[study.healthy().index()]);
-        let bytes: Vec<u8> = healthy.flat_map(f64::to_le_bytes).collect();
-        put(HEALTHY, compress(HEALTHY, &bytes)?);
+        let without = fitted.answers_without_alarm.iter_rows();
+        let healthy: Vec<f64> = without.map(|row| row[study.healthy().index()]).collect();
+        let tabulated = Tabulated { answers: &fitted.answers, healthy: &healthy, nearest: &fitted.nearest };
+        contents.extend(tabulated.files(study, parts.weights)?);
+        let mut put = |name: &str, bytes: Vec<u8>| contents.insert(name.to_owned(), bytes);
         put(SUPPORT, compress(SUPPORT, Support::of(study, parts.weights).to_bytes())?);
-        put(NEAREST, compress(NEAREST, &fitted.nearest.to_bytes()?)?);
         let boosted: Vec<u8> = fitted.boosted.as_slice().iter().flat_map(|m| m.to_le_bytes()).collect();
         put(BOOSTED, compress(BOOSTED, &boosted)?);
     } else {
         let background = sample_background(parts.weights, study.predictor.background, parts.seed);
-        put(BACKGROUND, json(BACKGROUND, &background)?);
+        contents.insert(BACKGROUND.to_owned(), json(BACKGROUND, &background)?);
     }
     if let Some(notes) = parts.notes {
         noted::files(notes, &fitted.orphan_shares, &mut contents)?;
@@ -140,7 +134,49 @@ pub fn write(folder: &Path, parts: &Parts<'_>) -> Result<String> {
         lineage: parts.lineage.clone(),
         files: BTreeMap::new(),
     };
-    bundle::write(folder, manifest, &contents)
+    bundle::write(folder, manifest, contents)
+}
+
+/// The answers to every possible patient, and what is told beside them, row by row the same patients.
+pub(crate) struct Tabulated<'a> {
+    /// Displayed probabilities, `cells x outputs`.
+    pub(crate) answers: &'a Matrix<f64>,
+    /// Probability of `healthy` without the alarm.
+    pub(crate) healthy: &'a [f64],
+    pub(crate) nearest: &'a NearestTable,
+}
+
+impl Tabulated<'_> {
+    /// Their files in a bundle. `weights`: cases per cell of the cohort that explanations compare with.
+    pub(crate) fn files(&self, study: &Study, weights: &[(usize, f64)]) -> Result<[(String, Vec<u8>); 3]> {
+        let beside = || {
+            let healthy: Vec<u8> = self.healthy.iter().flat_map(|p| p.to_le_bytes()).collect();
+            Ok((compress(HEALTHY, &healthy)?, compress(NEAREST, &self.nearest.to_bytes()?)?))
+        };
+        std::thread::scope(|scope| {
+            let beside = scope.spawn(beside);
+            let table = Table::build(study.domain().dims(), self.answers, weights)?.to_bytes()?;
+            let beside: Result<_> =
+                beside.join().unwrap_or_else(|_| Err(Error::Invalid("a thread failed".into())));
+            let (healthy, nearest) = beside?;
+            Ok([
+                (files::TABLE.to_owned(), table),
+                (HEALTHY.to_owned(), healthy),
+                (NEAREST.to_owned(), nearest),
+            ])
+        })
+    }
+}
+
+/// The few-shot half's files in a bundle.
+pub(crate) fn half_files(half: &Half) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut kept = vec![(PROFILES.to_owned(), json(PROFILES, &half.profiles)?)];
+    if let Some(network) = &half.network {
+        kept.push((EMBEDDING.to_owned(), network.embedding.to_bytes()?));
+        kept.push((PROTOTYPES.to_owned(), network.prototypes.to_bytes()?));
+        kept.push((NOVELTY.to_owned(), json(NOVELTY, &network.novelty)?));
+    }
+    Ok(kept)
 }
 
 impl Model {
@@ -149,16 +185,21 @@ impl Model {
     /// # Errors
     /// A file is missing, changed, or not what it should be; the error names it.
     pub fn open(folder: &Path, recorded: &str) -> Result<Model> {
-        let bundle = Bundle::open_recorded(folder, recorded)?;
-        let text = std::str::from_utf8(bundle.file(files::STUDY)?);
-        let text = text.map_err(|error| Error::malformed(files::STUDY, error))?;
-        let study = Study::parse(text).map_err(|error| Error::malformed(files::STUDY, error))?;
+        Model::of(&Bundle::open_recorded(folder, recorded)?)
+    }
+
+    /// The model that a verified bundle holds.
+    ///
+    /// # Errors
+    /// A file is missing or not what it should be; the error names it.
+    pub fn of(bundle: &Bundle) -> Result<Model> {
+        let study = study(bundle)?;
         let preprocessor: Preprocessor = bundle.json(files::PREPROCESSOR)?;
         let combination: Combination = bundle.json(files::CALIBRATION)?;
         let tabulated = bundle.manifest.files.contains_key(files::TABLE);
         let predictor = match tabulated {
             true => Predictor::Tabulated(Table::from_bytes(bundle.file(files::TABLE)?)?),
-            false => Predictor::Direct(Box::new(direct(&bundle, &study, &preprocessor, &combination)?)),
+            false => Predictor::Direct(Box::new(direct(bundle, &study, &preprocessor, &combination)?)),
         };
         if predictor.dims() != study.domain().dims() {
             return Err(Error::Invalid("the bundle's predictor does not fit its study".into()));
@@ -176,9 +217,9 @@ impl Model {
             version: bundle.manifest.version.clone(),
             dataset_version: bundle.manifest.dataset_version,
         };
-        let notes = Notes::open(&bundle, &study, tabulated)?;
+        let notes = Notes::open(bundle, &study, tabulated)?;
         Ok(Model {
-            manifest: bundle.manifest,
+            manifest: bundle.manifest.clone(),
             reference,
             study,
             preprocessor,
@@ -465,6 +506,23 @@ fn direct(
     Direct::new(columns, members, half(bundle)?, combination.clone(), background)
 }
 
+/// The study that a bundle carries.
+pub(crate) fn study(bundle: &Bundle) -> Result<Study> {
+    let text = std::str::from_utf8(bundle.file(files::STUDY)?);
+    let text = text.map_err(|error| Error::malformed(files::STUDY, error))?;
+    Study::parse(text).map_err(|error| Error::malformed(files::STUDY, error))
+}
+
+/// The boosters' margins of every possible patient; none in the direct form.
+pub(crate) fn boosted(bundle: &Bundle, groups: usize) -> Result<Option<Matrix<f32>>> {
+    if !bundle.manifest.files.contains_key(BOOSTED) {
+        return Ok(None);
+    }
+    let bytes = decompress(BOOSTED, bundle.file(BOOSTED)?)?;
+    let margins: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    Matrix::from_vec(margins.len() / groups.max(1), groups, margins).map(Some)
+}
+
 /// The few-shot half as a bundle keeps it.
 pub(crate) fn half(bundle: &Bundle) -> Result<Half> {
     let network = match bundle.manifest.files.contains_key(EMBEDDING) {
@@ -489,7 +547,8 @@ fn json<T: serde::Serialize>(name: &str, value: &T) -> Result<Vec<u8>> {
 }
 
 fn compress(name: &str, bytes: &[u8]) -> Result<Vec<u8>> {
-    zstd::encode_all(bytes, 3).map_err(|error| Error::malformed(name, error))
+    // Level 3 takes twice as long for the same size.
+    zstd::encode_all(bytes, 1).map_err(|error| Error::malformed(name, error))
 }
 
 fn decompress(name: &str, bytes: &[u8]) -> Result<Vec<u8>> {

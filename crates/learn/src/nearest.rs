@@ -12,7 +12,7 @@ const FILE: &str = "the nearest diseases";
 const NONE: u16 = u16::MAX;
 
 /// Of every possible patient the most probable orphan diseases, given that it is an orphan disease.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct NearestTable {
     codes: Vec<String>,
     records: Vec<u8>,
@@ -27,16 +27,23 @@ struct Codes {
 impl NearestTable {
     /// For the patients with these levels; `margins` are what the half's prototypes say of the same ones.
     pub fn of(half: &Half, levels: &Matrix<u32>, margins: Option<&Margins>) -> NearestTable {
-        let codes = half.orphan_codes();
+        let mut posterior = half.posterior();
         let mut records = Vec::with_capacity(levels.rows() * RECORD);
-        let mut joint = Vec::new();
         for (row, levels) in levels.iter_rows().enumerate() {
-            let top = most_probable(&half.posterior(&codes, levels, margins, row, &mut joint));
+            let top = most_probable(posterior.of(levels, margins, row));
             let positions = top.map(|(position, _)| position.to_le_bytes());
             records.extend(positions.into_iter().flatten());
             records.extend(top.into_iter().flat_map(|(_, p)| p.to_le_bytes()));
         }
-        NearestTable { codes, records }
+        NearestTable { codes: posterior.codes().to_vec(), records }
+    }
+
+    /// The same for the patients of `next`, which follow these; both are of one half.
+    pub(crate) fn append(&mut self, next: NearestTable) {
+        if self.records.is_empty() {
+            self.codes = next.codes;
+        }
+        self.records.extend(next.records);
     }
 
     /// Code and probability of the diseases that possible patient `cell` resembles most, most probable first; empty

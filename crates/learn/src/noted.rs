@@ -41,13 +41,21 @@ pub(crate) fn files(
     let text = serde_json::to_vec(model).map_err(|error| malformed(MODEL, &error))?;
     contents.insert(MODEL.to_owned(), zstd::encode_all(&*text, 3).map_err(|error| malformed(MODEL, &error))?);
     if shares.rows() > 0 && model.speaks() {
-        let bytes: Vec<u8> = shares.as_slice().iter().flat_map(|share| share.to_le_bytes()).collect();
-        contents.insert(
-            SHARES.to_owned(),
-            zstd::encode_all(&*bytes, 3).map_err(|error| malformed(SHARES, &error))?,
-        );
+        contents.extend([shares_file(shares)?]);
     }
     Ok(())
+}
+
+/// Whether the answers of a bundle need orphan diseases' shares of the severities.
+pub(crate) fn needs_shares(bundle: &Bundle) -> bool {
+    bundle.manifest.files.contains_key(SHARES)
+}
+
+/// The file of orphan diseases' shares, a row per possible patient.
+pub(crate) fn shares_file(shares: &Matrix<f64>) -> Result<(String, Vec<u8>)> {
+    let bytes: Vec<u8> = shares.as_slice().iter().flat_map(|share| share.to_le_bytes()).collect();
+    let packed = zstd::encode_all(&*bytes, 3).map_err(|error| Error::malformed(SHARES, error))?;
+    Ok((SHARES.to_owned(), packed))
 }
 
 impl Notes {

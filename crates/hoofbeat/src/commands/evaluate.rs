@@ -20,26 +20,10 @@ pub(super) fn run(global: &Global, command: &Evaluate) -> Result<Done> {
     let (measured, opened) = match command.set {
         EvaluatedSet::Validation => (validation(&deployment, &model)?, None),
         EvaluatedSet::Test => {
-            let opening = act(&deployment, "evaluate --set test", |act| {
-                Ok(deployment.registry.open_test(model.version, act)?)
-            })?;
-            let again = opening.report.is_some();
-            let report = match opening.report.clone() {
-                Some(report) => report,
-                None => {
-                    let report = serde_json::to_value(measure(&deployment, &model, Set::Test)?)?;
-                    let store = |act: &registry::Act<'_>| {
-                        Ok(deployment.registry.record_test_report(model.version, &report, act)?)
-                    };
-                    act(&deployment, "evaluate --set test", store)?.report.unwrap_or(report.clone())
-                }
-            };
-            (
-                report,
-                Some(
-                    json!({ "at": opening.opened_at.to_string(), "by": opening.opened_by, "earlier": again }),
-                ),
-            )
+            let measure = || measure(&deployment, &model, Set::Test);
+            let opened = evaluate::open_test(&deployment, model.version, measure)?;
+            let (at, by) = (opened.opening.opened_at.to_string(), opened.opening.opened_by);
+            (opened.report, Some(json!({ "at": at, "by": by, "earlier": opened.earlier })))
         }
     };
     let held = promote::held(&measured);
@@ -83,9 +67,9 @@ fn validation(deployment: &Deployment, model: &registry::Model) -> Result<Value>
 fn measure(deployment: &Deployment, model: &registry::Model, set: Set) -> Result<Evaluation> {
     let scorer = Scorer::open(deployment, model)?;
     let version = deployment.lake.version(model.dataset_version)?;
-    let counted =
-        cohort::count(&deployment.lake, scorer.study(), version.version, deployment.config.threads())?;
-    let mut evaluation = evaluate::evaluate(&scorer, &counted.cohort, set, &version)?;
+    let threads = deployment.config.threads();
+    let (cohort, ..) = cohort::tally(&deployment.lake, scorer.study(), version.version, threads)?;
+    let mut evaluation = evaluate::evaluate(&scorer, &cohort, set, &version)?;
     evaluation.notes = notes::measure(&deployment.lake, &scorer, version.version, set)?;
     Ok(evaluation)
 }

@@ -7,6 +7,7 @@ mod ingest;
 mod model;
 mod predict;
 mod report;
+mod retrain;
 mod run;
 mod serve;
 mod study;
@@ -32,6 +33,7 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<Done> {
         Command::Dataset(dataset) => dataset::run(global, dataset),
         Command::Train(train) => train::run(global, &train),
         Command::Evaluate(evaluate) => evaluate::run(global, &evaluate),
+        Command::Retrain(retrain) => retrain::run(global, &retrain),
         Command::Run(run) => run::run(global, &run),
         Command::Model(model) => model::run(global, model),
         Command::Predict(predict) => predict::run(global, &predict),

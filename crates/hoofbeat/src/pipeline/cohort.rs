@@ -22,9 +22,18 @@ pub struct Counted {
 
 /// Counts a dataset version and verifies its split.
 pub fn count(lake: &Lake, study: &Study, version: u64, threads: usize) -> Result<Counted> {
+    let (cohort, outside, unconfirmed) = tally(lake, study, version, threads)?;
+    let histograms = histograms(lake, study, version, &representative_slots(study), threads)?;
+    let split = split::verify(study, &cohort, &histograms);
+    Ok(Counted { cohort, split, outside, unconfirmed })
+}
+
+/// Counts a dataset version whose split was verified before: the cohort, the rows outside and the unconfirmed
+/// ones, as [`Counted`] has them.
+pub fn tally(lake: &Lake, study: &Study, version: u64, threads: usize) -> Result<(Cohort, u64, u64)> {
     let cells = Cells::new(study)?;
-    let slots = representative_slots(study);
-    let counted = lake.cohort(version, &CohortQuery { cells: &cells, slot_group: slots, threads })?;
+    let slot_group = representative_slots(study);
+    let counted = lake.cohort(version, &CohortQuery { cells: &cells, slot_group, threads })?;
     let strata =
         counted.outcomes.iter().map(|outcome| stratum(study, outcome)).collect::<Result<Vec<_>>>()?;
     let mut unconfirmed = 0;
@@ -35,10 +44,7 @@ pub fn count(lake: &Lake, study: &Study, version: u64, threads: usize) -> Result
             None => unconfirmed += count.rows,
         }
     }
-    let cohort = Cohort::new(confirmed);
-    let histograms = histograms(lake, study, version, &slots, threads)?;
-    let split = split::verify(study, &cohort, &histograms);
-    Ok(Counted { cohort, split, outside: counted.outside, unconfirmed })
+    Ok((Cohort::new(confirmed), counted.outside, unconfirmed))
 }
 
 /// Each slot's stand-in: the first slot of its set and cross-validation fold. Training needs no finer

@@ -2,21 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clinical::{Rarity, Study};
 use evaluate::reference::{DIMS, Preset, Reference, Score};
 use evaluate::{
-    Answer, Bootstrap, Cells, Disease, DiseaseCounts, Grouping, InputLimit, Report, Subgroup, Sufficiency,
-    Verdict,
+    Answer, Bootstrap, Cells, Disease, DiseaseCounts, Figures, Grouping, InputLimit, Report, Subgroup,
+    Sufficiency, Verdict,
 };
 use lake::DatasetVersion;
 use learn::verify::Verification;
 use prepare::{Cohort, Set};
+use registry::{Act, ModelVersion, TestOpening};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::notes::NoteFigures;
+use super::promote::act;
 use super::score::Scorer;
 use super::verify;
+use crate::deployment::Deployment;
 
 /// Everything measured on one set.
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,49 +63,27 @@ pub struct Truth {
 /// Measures a model on one set of a counted cohort.
 pub fn evaluate(scorer: &Scorer, cohort: &Cohort, set: Set, dataset: &DatasetVersion) -> Result<Evaluation> {
     let study = scorer.study();
-    let counted = by_cell(study, cohort, set);
+    let answered = Answered::of(scorer, cohort, set)?;
     let bootstrap = Bootstrap { seed: study.split.seed, ..Bootstrap::default() };
-    let codes: Vec<&str> = study.severities().iter().map(|class| class.code.as_str()).collect();
-    let mut cells = Cells::new(&codes)?;
-    let (mut counts, mut severity, mut orphan) = (Vec::new(), Vec::new(), Vec::new());
-    for (&cell, outcomes) in &counted {
-        let assessed = scorer.assess(cell)?;
-        cells.push(
-            &Answer {
-                probabilities: &assessed.before_alarm,
-                orphan: assessed.orphan,
-                decided: assessed.decided,
-                alarm: assessed.alarm,
-            },
-            outcomes,
-        )?;
-        if assessed.unsure {
-            cells.abstain(cells.len() - 1);
-        }
-        counts.push(outcomes.iter().sum());
-        severity.extend_from_slice(&assessed.before_alarm);
-        orphan.push(assessed.orphan);
-    }
-    let report = evaluate::evaluate(&cells, &bootstrap)?;
-    let input_limit = InputLimit::of_table(
-        codes.len(),
-        &counts,
-        &severity,
-        &orphan,
-        study.targets.orphan_recall,
-        &bootstrap,
-    )?;
+    // Most of the time goes into resampling and into every possible patient, in parts that do not need each other.
+    let (report, beside) = std::thread::scope(|scope| {
+        let beside = scope.spawn(|| {
+            let subgroups = subgroups(study, &answered.cells, &answered.members)?;
+            let limit = answered.limit(study, &bootstrap)?;
+            Ok((limit, subgroups, truth(scorer, dataset)?, verify::verify(scorer, cohort)?))
+        });
+        let report = evaluate::evaluate(&answered.cells, &bootstrap);
+        (report, beside.join().unwrap_or_else(|_| Err(anyhow!("an evaluating thread failed"))))
+    });
+    let (report, (input_limit, subgroups, truth, verification)) = (report?, beside?);
     let inputs = input_limit.macro_f1_within_reach(study.targets.f1_common);
-    let members: Vec<usize> = counted.keys().copied().collect();
-    let subgroups = subgroups(study, &cells, &members)?;
     let gates = evaluate::judge(&study.gates, &report.figures, &subgroups);
-    let verification = verify::verify(scorer, cohort)?;
     Ok(Evaluation {
         set,
         dataset_version: dataset.version,
-        diseases: evaluate::diseases(&cells, &by_disease(study, cohort, set, &members))?,
+        diseases: evaluate::diseases(&answered.cells, &by_disease(study, cohort, set, &answered.members))?,
         subgroups,
-        truth: truth(scorer, dataset)?,
+        truth,
         notes: None,
         report,
         input_limit,
@@ -110,6 +92,93 @@ pub fn evaluate(scorer: &Scorer, cohort: &Cohort, set: Set, dataset: &DatasetVer
         gates,
         verification,
     })
+}
+
+/// The figures alone, without intervals: to be compared with those of another model on the same patients.
+pub fn figures(scorer: &Scorer, cohort: &Cohort, set: Set) -> Result<Figures> {
+    let answered = Answered::of(scorer, cohort, set)?;
+    let none = Bootstrap { replicates: 0, seed: 0 };
+    Ok(evaluate::evaluate(&answered.cells, &none)?.figures)
+}
+
+/// A model's test set, opened now or before.
+#[derive(Debug)]
+pub struct Opened {
+    pub opening: TestOpening,
+    pub report: Value,
+    /// Whether it was reported on before: then that report is the one.
+    pub earlier: bool,
+}
+
+/// Opens the test set for a model, records that, and reports on it once.
+pub fn open_test(
+    deployment: &Deployment,
+    version: ModelVersion,
+    measure: impl FnOnce() -> Result<Evaluation>,
+) -> Result<Opened> {
+    let reason = "evaluate --set test";
+    let open = |act: &Act<'_>| Ok(deployment.registry.open_test(version, act)?);
+    let opening = act(deployment, reason, open)?;
+    if let Some(report) = opening.report.clone() {
+        return Ok(Opened { opening, report, earlier: true });
+    }
+    let report = serde_json::to_value(measure()?)?;
+    let store = |act: &Act<'_>| Ok(deployment.registry.record_test_report(version, &report, act)?);
+    let kept = act(deployment, reason, store)?.report.unwrap_or(report);
+    Ok(Opened { opening, report: kept, earlier: false })
+}
+
+/// A model's answers to the patients of one set, beside what was confirmed.
+struct Answered {
+    cells: Cells,
+    /// The possible patients, in the order of `cells`.
+    members: Vec<usize>,
+    counts: Vec<u64>,
+    severity: Vec<f64>,
+    orphan: Vec<f64>,
+}
+
+impl Answered {
+    fn of(scorer: &Scorer, cohort: &Cohort, set: Set) -> Result<Answered> {
+        let study = scorer.study();
+        let codes: Vec<&str> = study.severities().iter().map(|class| class.code.as_str()).collect();
+        let mut answered = Answered {
+            cells: Cells::new(&codes)?,
+            members: Vec::new(),
+            counts: Vec::new(),
+            severity: Vec::new(),
+            orphan: Vec::new(),
+        };
+        for (cell, outcomes) in by_cell(study, cohort, set) {
+            let assessed = scorer.assess(cell)?;
+            let answer = Answer {
+                probabilities: &assessed.before_alarm,
+                orphan: assessed.orphan,
+                decided: assessed.decided,
+                alarm: assessed.alarm,
+            };
+            answered.cells.push(&answer, &outcomes)?;
+            if assessed.unsure {
+                answered.cells.abstain(answered.members.len());
+            }
+            answered.members.push(cell);
+            answered.counts.push(outcomes.iter().sum());
+            answered.severity.extend_from_slice(&assessed.before_alarm);
+            answered.orphan.push(assessed.orphan);
+        }
+        Ok(answered)
+    }
+
+    fn limit(&self, study: &Study, bootstrap: &Bootstrap) -> Result<InputLimit> {
+        Ok(InputLimit::of_table(
+            study.severities().len(),
+            &self.counts,
+            &self.severity,
+            &self.orphan,
+            study.targets.orphan_recall,
+            bootstrap,
+        )?)
+    }
 }
 
 /// Patients by cell and `[severity][not orphan, orphan]`.

@@ -7,13 +7,14 @@ use clinical::Study;
 use learn::answers::Answers;
 use learn::bundle::{Bundle, files};
 use learn::difference::{self, OutputChange};
-use registry::Model;
+use prepare::Cohort;
+use registry::{Model, ModelVersion};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::train::{self, Identity, Order};
-use super::verify;
+use super::{retrain, verify};
 use crate::deployment::Deployment;
 
 /// How many places of a JSON file are named where it differs.
@@ -22,7 +23,7 @@ const NAMED: usize = 12;
 /// What came out of making a model again.
 #[derive(Debug, Serialize)]
 pub struct Reproduction {
-    pub order: Order,
+    pub origin: Origin,
     /// Every file of both bundles.
     pub files: Vec<Compared>,
     /// Places of the manifest that differ, but for the digests of the files.
@@ -33,6 +34,18 @@ pub struct Reproduction {
     pub digests: [String; 2],
     /// Both digests are the same, and with them every byte.
     pub identical: bool,
+}
+
+/// What a model is made from.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Origin {
+    Trained(Order),
+    /// By `retrain`, from another model and the cases that it lacked.
+    Revised {
+        parent: ModelVersion,
+        dataset_version: u64,
+    },
 }
 
 /// One file of the two bundles.
@@ -74,18 +87,11 @@ pub struct AnswersApart {
     pub outputs: Vec<OutputChange>,
 }
 
-/// Trains again with the bundle's own study, dataset version and order, into a temporary folder; registers nothing.
+/// Trains again with the bundle's own study, dataset version and order, or takes the same cases again into the model
+/// that it was made from; into a temporary folder, and registers nothing.
 pub fn reproduce(deployment: &Deployment, model: &Model) -> Result<Reproduction> {
     let registered = Bundle::open_recorded(&deployment.bundle_dir(model), &model.bundle_digest)
         .with_context(|| format!("model {} cannot be opened", model.version))?;
-    let text = std::str::from_utf8(registered.file(files::STUDY)?)?;
-    let study = Study::parse(text).context("the study in the bundle is not valid")?;
-    let report: Value = registered.json(files::REPORT)?;
-    let order: Order = serde_json::from_value(report["training"].clone())
-        .context("the bundle does not say what the model was made from")?;
-
-    let made = train::make(deployment, &study, &order)?;
-    let place = Temporary::new(deployment);
     let manifest = &registered.manifest;
     // Pinned: a bundle's bytes depend on these three and on nothing else that changes from one making to the next.
     let identity = Identity {
@@ -93,13 +99,33 @@ pub fn reproduce(deployment: &Deployment, model: &Model) -> Result<Reproduction>
         created_at: manifest.created_at.clone(),
         run: manifest.lineage.get("run").cloned().unwrap_or_default(),
     };
-    let digest = train::write(&place.0, &study, &made, &identity)?;
+    let place = Temporary::new(deployment);
+    let (origin, digest, cohort) = match manifest.lineage.get("parent") {
+        Some(parent) => {
+            let champion = deployment.model(parent)?;
+            let (bundle, cohort) =
+                retrain::revise(deployment, &champion, manifest.dataset_version, &identity)?;
+            let origin =
+                Origin::Revised { parent: champion.version, dataset_version: manifest.dataset_version };
+            (origin, bundle.write(&place.0)?, cohort)
+        }
+        None => {
+            let text = std::str::from_utf8(registered.file(files::STUDY)?)?;
+            let study = Study::parse(text).context("the study in the bundle is not valid")?;
+            let report: Value = registered.json(files::REPORT)?;
+            let order: Order = serde_json::from_value(report["training"].clone())
+                .context("the bundle does not say what the model was made from")?;
+            let made = train::make(deployment, &study, &order)?;
+            let digest = train::write(&place.0, &study, &made, &identity)?;
+            (Origin::Trained(order), digest, made.into_cohort())
+        }
+    };
     let again = Bundle::open_recorded(&place.0, &digest)?;
 
     let files = compare_files(&registered, &again)?;
     let differs = |name: &str| files.iter().any(|file| file.name == name && file.outcome == Outcome::Differs);
     let answers = if differs(files::TABLE) || differs(files::CALIBRATION) {
-        answers_apart(deployment, model, &place, &digest, &made)?
+        answers_apart(deployment, model, &place, &digest, &cohort)?
     } else {
         None
     };
@@ -107,7 +133,7 @@ pub fn reproduce(deployment: &Deployment, model: &Model) -> Result<Reproduction>
     without_files.iter_mut().for_each(|manifest| manifest["files"] = Value::Null);
     let identical = digest == model.bundle_digest;
     Ok(Reproduction {
-        order,
+        origin,
         files,
         manifest: moved(&without_files[0], &without_files[1]),
         answers,
@@ -145,14 +171,14 @@ fn answers_apart(
     model: &Model,
     place: &Temporary,
     digest: &str,
-    made: &train::Made,
+    cohort: &Cohort,
 ) -> Result<Option<AnswersApart>> {
     let old = learn::Model::open(&deployment.bundle_dir(model), &model.bundle_digest)?;
     let new = learn::Model::open(&place.0, digest)?;
     if old.table().is_none() || new.table().is_none() {
         return Ok(None);
     }
-    let people = verify::people(new.study(), made.cohort())?;
+    let people = verify::people(new.study(), cohort)?;
     let found = difference::compare(&Answers::of(&old)?, &Answers::of(&new)?, &people)?;
     let (patients, people) = (found.changed.patients, found.changed.people);
     Ok(Some(AnswersApart { patients, people, outputs: found.outputs }))

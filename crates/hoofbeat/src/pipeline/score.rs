@@ -24,17 +24,22 @@ pub struct Scorer {
 impl Scorer {
     /// Opens a model's bundle; every file must match its digest.
     pub fn open(deployment: &Deployment, registered: &Registered) -> Result<Scorer> {
-        let model = learn::Model::open(&deployment.bundle_dir(registered), &registered.bundle_digest)
-            .with_context(|| format!("model {} cannot be opened", registered.version))?;
-        let mut standing_warnings = Vec::new();
+        let model = learn::Model::open(&deployment.bundle_dir(registered), &registered.bundle_digest);
+        let model = model.with_context(|| format!("model {} cannot be opened", registered.version))?;
+        let mut scorer = Scorer::of(model);
         let evaluations = deployment.registry.evaluations(registered.version)?;
         if evaluations.first().is_some_and(|latest| latest.report["inputs"]["inputs"] == "insufficient") {
-            standing_warnings.push(Warning::InputsInsufficient);
+            scorer.standing_warnings.push(Warning::InputsInsufficient);
         }
         if was_overridden(registered) {
-            standing_warnings.push(Warning::GatesFailed);
+            scorer.standing_warnings.push(Warning::GatesFailed);
         }
-        Ok(Scorer { model, standing_warnings })
+        Ok(scorer)
+    }
+
+    /// A model that the registry knows nothing of yet: to be measured, not to be served.
+    pub fn of(model: learn::Model) -> Scorer {
+        Scorer { model, standing_warnings: Vec::new() }
     }
 
     pub fn study(&self) -> &Study {

@@ -202,6 +202,10 @@ impl Made {
     pub fn cohort(&self) -> &Cohort {
         &self.prepared.counted.cohort
     }
+
+    pub fn into_cohort(self) -> Cohort {
+        self.prepared.counted.cohort
+    }
 }
 
 /// Counts the dataset version and fits: everything that decides a model's content. Registers nothing.

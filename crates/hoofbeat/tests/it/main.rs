@@ -14,6 +14,7 @@ mod learners;
 mod line;
 mod nhanes;
 mod notes;
+mod orphan;
 mod page;
 mod privacy;
 mod rest;

@@ -19,6 +19,8 @@ fn wrong_usage_is_two_and_failure_is_one_with_one_line_why() {
         "evaluate",
         "evaluate m-0001 --set training",
         "serve --listen nowhere",
+        "retrain",
+        "retrain --mode sideways",
         "model promote m-0001 --colour blue",
     ] {
         deployment.run(line).exits(2);
@@ -36,6 +38,7 @@ fn wrong_usage_is_two_and_failure_is_one_with_one_line_why() {
         ("model show m-0009", "m-0009"),
         ("model rollback", ""),
         ("predict --in bad.csv", "no champion"),
+        ("retrain --mode orphan", "no champion"),
         ("ingest absent.csv --source x", "absent.csv"),
         ("ingest bad.csv --source x --map absent.toml", "absent.toml"),
         ("ingest bad.csv --source x --map bad.map.toml", "bad.map.toml"),
@@ -68,6 +71,7 @@ fn json_is_one_document_for_every_command_that_prints() {
         "dataset show",
         "dataset quarantine",
         "evaluate m-0002",
+        "retrain --mode orphan --dry-run",
         "model list",
         "model show",
         "model verify m-0002",
@@ -84,6 +88,9 @@ fn json_is_one_document_for_every_command_that_prints() {
     for line in ["model promote m-0002", "model rollback"] {
         assert_prose(line, &deployment.ok(line));
     }
+    // The ways that there are, and no silent other one.
+    let refused = deployment.run("retrain --mode full").exits(2);
+    assert!(refused.stderr.contains("orphan"), "{}", refused.stderr);
     let quiet = deployment.run("--quiet evaluate m-0002").exits(0);
     assert_eq!(quiet.stderr, "");
 }

@@ -141,35 +141,33 @@ impl Half {
         Ok(true)
     }
 
-    /// Sets the alarms of new diseases within their budget, by the training cohort.
+    /// Sets the alarms of new diseases within their budget, by the training cohort. `novelty`: the margins of the new
+    /// diseases ([`Margins::novelty`], after the last case was added) of the patients whom `population` counts.
     ///
     /// # Errors
     /// When the shapes do not fit.
     pub fn watch(
         &mut self,
         budget: &NoveltyBudget,
-        x: &Matrix<f32>,
+        novelty: &Matrix<f64>,
         population: &Population<'_>,
     ) -> Result<()> {
-        if let (Some(margins), Some(network)) = (self.margins(x)?, &mut self.network) {
+        if let Some(network) = &mut self.network {
             network.novelty = match network.prototypes.new_diseases().next() {
-                Some(_) => budget.fit(&margins.novelty, population)?,
+                Some(_) => budget.fit(novelty, population)?,
                 None => NoveltyAlarm::none(),
             };
         }
         Ok(())
     }
 
-    /// Whether a new disease alarms each patient.
-    pub fn raised(&self, margins: Option<&Margins>, row: usize) -> bool {
-        match (&self.network, margins) {
-            (Some(network), Some(margins)) => network.novelty.raised(margins.novelty.row(row)),
-            _ => false,
-        }
+    /// Whether a new disease alarms a patient with these margins, a row of [`Margins::novelty`].
+    pub fn raised(&self, novelty: &[f64]) -> bool {
+        self.network.as_ref().is_some_and(|network| network.novelty.raised(novelty))
     }
 
-    /// Codes of the orphan diseases, in the order of [`Half::posterior`].
-    pub fn orphan_codes(&self) -> Vec<String> {
+    /// Codes of the orphan diseases, ascending.
+    fn orphan_codes(&self) -> Vec<String> {
         let orphan = self.profiles.tallies().iter().filter(|tally| tally.disease.orphan);
         let mut codes: Vec<String> = orphan.filter_map(|tally| tally.disease.code.clone()).collect();
         codes.sort_unstable();
@@ -177,37 +175,22 @@ impl Half {
         codes
     }
 
-    /// P(disease | patient, orphan) over `codes`, as [`Half::orphan_codes`] gave them: the mean of what profiles and prototypes say. Sums
-    /// to 1 at most; the rest is a disease that nobody has seen, or one without a code.
-    pub fn posterior(
-        &self,
-        codes: &[String],
-        levels: &[u32],
-        margins: Option<&Margins>,
-        row: usize,
-        joint: &mut Vec<f64>,
-    ) -> Vec<f64> {
-        let mut posterior = vec![0.0; codes.len()];
+    /// Which orphan disease a patient has, if any: see [`Posterior::of`].
+    pub fn posterior(&self) -> Posterior<'_> {
+        let codes = self.orphan_codes();
         let place = |code: &str| codes.binary_search_by(|known| known.as_str().cmp(code)).ok();
-        let experts = if self.network.is_some() { 2.0 } else { 1.0 };
-        self.profiles.joint(levels, joint);
-        let orphan =
-            || self.profiles.tallies().iter().zip(joint.iter()).filter(|(tally, _)| tally.disease.orphan);
-        let highest = orphan().map(|(_, log)| *log).fold(f64::NEG_INFINITY, f64::max);
-        let total: f64 = orphan().map(|(_, log)| (log - highest).exp()).sum();
-        for (tally, log) in orphan() {
-            if let Some(place) = tally.disease.code.as_deref().and_then(place) {
-                posterior[place] += (log - highest).exp() / total / experts;
-            }
+        let tallies = self.profiles.tallies().iter().enumerate();
+        let profiles = tallies.filter(|(_, tally)| tally.disease.orphan);
+        let profiles = profiles.map(|(at, tally)| (at, tally.disease.code.as_deref().and_then(place)));
+        let networks = self.network.iter().flat_map(|network| network.prototypes.orphans());
+        Posterior {
+            profiles: profiles.collect(),
+            prototypes: networks.map(|disease| place(&disease.code)).collect(),
+            half: self,
+            joint: Vec::new(),
+            p: vec![0.0; codes.len()],
+            codes,
         }
-        if let (Some(network), Some(margins)) = (&self.network, margins) {
-            for (disease, p) in network.prototypes.orphans().zip(margins.posterior.row(row)) {
-                if let Some(place) = place(&disease.code) {
-                    posterior[place] += f64::from(*p) / experts;
-                }
-            }
-        }
-        posterior
     }
 
     /// Numbers that [`Half::opinions`] puts behind the boosters' margins of a patient.
@@ -233,6 +216,50 @@ impl Half {
             rarity.fill(margin.clamp(-SUREST, SUREST));
             write(i, &opinion);
         }
+    }
+}
+
+/// P(disease | patient, orphan), the mean of what profiles and prototypes say.
+#[derive(Debug)]
+pub struct Posterior<'a> {
+    half: &'a Half,
+    codes: Vec<String>,
+    /// The orphan diseases' positions among the profiles, and their codes' positions in `codes`.
+    profiles: Vec<(usize, Option<usize>)>,
+    /// The same of the prototypes, in their order.
+    prototypes: Vec<Option<usize>>,
+    joint: Vec<f64>,
+    p: Vec<f64>,
+}
+
+impl Posterior<'_> {
+    /// Codes of the orphan diseases, in the order of [`Posterior::of`].
+    pub fn codes(&self) -> &[String] {
+        &self.codes
+    }
+
+    /// One probability per code. They sum to 1 at most; the rest is a disease that nobody has seen, or one without
+    /// a code. `margins` and `row`: what the half's prototypes say of the patient, and where.
+    pub fn of(&mut self, levels: &[u32], margins: Option<&Margins>, row: usize) -> &[f64] {
+        let experts = if self.half.network.is_some() { 2.0 } else { 1.0 };
+        self.half.profiles.joint(levels, &mut self.joint);
+        let log = |at: usize| self.joint.get(at).copied().unwrap_or(f64::NEG_INFINITY);
+        let highest = self.profiles.iter().map(|(at, _)| log(*at)).fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = self.profiles.iter().map(|(at, _)| (log(*at) - highest).exp()).sum();
+        self.p.fill(0.0);
+        for (at, place) in &self.profiles {
+            if let Some(p) = place.and_then(|place| self.p.get_mut(place)) {
+                *p += (log(*at) - highest).exp() / total / experts;
+            }
+        }
+        if let Some(margins) = margins {
+            for (place, said) in self.prototypes.iter().zip(margins.posterior.row(row)) {
+                if let Some(p) = place.and_then(|place| self.p.get_mut(place)) {
+                    *p += f64::from(*said) / experts;
+                }
+            }
+        }
+        &self.p
     }
 }
 

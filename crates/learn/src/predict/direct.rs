@@ -205,7 +205,8 @@ impl Direct {
         let (x, one) = self.as_read(levels, row)?;
         let said = self.half.margins(&x)?;
         self.half.opinions(groups, &one, said.as_ref(), |_, few| opinions.extend_from_slice(few));
-        Ok((opinions, self.half.raised(said.as_ref(), 0)))
+        let raised = said.is_some_and(|said| self.half.raised(said.novelty.row(0)));
+        Ok((opinions, raised))
     }
 
     /// Code and probability, given that it is an orphan disease, of the diseases that a patient resembles most.

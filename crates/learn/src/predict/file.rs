@@ -1,12 +1,17 @@
 //! The table's file: `HBTABLE1`, number of features and of outputs (u32), levels per feature (u64),
 //! then one zstd frame (with its checksum) of the entries as little-endian f64.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use crate::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"HBTABLE1";
 const MOST_FEATURES: u32 = 64;
+/// Digits of probabilities are noise to a compressor: level 1 makes the file 6 % smaller and takes five times as long,
+/// also to read.
+const LEVEL: i32 = -5;
+/// Entries that are encoded at a time.
+const RUN: usize = 1 << 12;
 
 fn malformed(why: impl ToString) -> Error {
     Error::malformed("table", why)
@@ -17,10 +22,14 @@ pub(super) fn write(dims: &[usize], outputs: usize, values: &[f64]) -> Result<Ve
     bytes.extend((dims.len() as u32).to_le_bytes());
     bytes.extend((outputs as u32).to_le_bytes());
     dims.iter().for_each(|&dim| bytes.extend((dim as u64).to_le_bytes()));
-    let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    let mut encoder = zstd::Encoder::new(&mut bytes, 3).map_err(malformed)?;
+    let mut encoder = zstd::Encoder::new(&mut bytes, LEVEL).map_err(malformed)?;
     encoder.include_checksum(true).map_err(malformed)?;
-    std::io::Write::write_all(&mut encoder, &raw).map_err(malformed)?;
+    let mut raw = [0; 8 * RUN];
+    for run in values.chunks(RUN) {
+        raw.as_chunks_mut().0.iter_mut().zip(run).for_each(|(raw, value)| *raw = value.to_le_bytes());
+        let filled = raw.get(..8 * run.len()).unwrap_or_default();
+        encoder.write_all(filled).map_err(malformed)?;
+    }
     encoder.finish().map_err(malformed)?;
     Ok(bytes)
 }
@@ -40,8 +49,10 @@ pub(super) fn shape(bytes: &[u8]) -> Result<(Vec<usize>, usize)> {
     }
     let dims = bytes.get(16..header(features as usize)).ok_or_else(|| malformed("it is cut off"))?;
     let dims = dims
-        .chunks_exact(8)
-        .map(|b| usize::try_from(u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])))
+        .as_chunks()
+        .0
+        .iter()
+        .map(|bytes| usize::try_from(u64::from_le_bytes(*bytes)))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| malformed("its shape is out of range"))?;
     Ok((dims, outputs as usize))
@@ -66,8 +77,5 @@ pub(super) fn values(bytes: &[u8], dims: &[usize], numbers: usize) -> Result<Vec
     if decoder.finish().read(&mut after).map_err(malformed)? > 0 {
         return Err(malformed("something follows its entries"));
     }
-    Ok(raw
-        .chunks_exact(8)
-        .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
-        .collect())
+    Ok(raw.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
 }

@@ -66,11 +66,15 @@ impl Table {
         let (known, absent): (Vec<usize>, Vec<usize>) =
             (0..self.dims.len()).partition(|i| coalition >> i & 1 == 1);
         // The cohort's joint distribution of the absent features, as offsets into the cells.
-        let mut marginal = std::collections::BTreeMap::new();
+        let mut shares = vec![0.0; if absent.is_empty() { 0 } else { f.rows() }];
         for &(cell, weight) in weights.iter().filter(|(_, weight)| *weight > 0.0) {
             let offset: usize = absent.iter().map(|&i| cell / radix[i] % self.dims[i] * radix[i]).sum();
-            *marginal.entry(offset).or_insert(0.0) += weight / total;
+            if let Some(share) = shares.get_mut(offset) {
+                *share += weight / total;
+            }
         }
+        let marginal: Vec<(usize, f64)> =
+            shares.into_iter().enumerate().filter(|(_, share)| *share > 0.0).collect();
         let nobody: usize = absent.iter().map(|&i| self.dims[i] * self.strides[i]).sum();
         let mut levels = vec![0usize; known.len()];
         let mut mean = vec![0.0; self.outputs];
@@ -83,7 +87,7 @@ impl Table {
                 values.copy_from_slice(f.row(cell));
             } else {
                 mean.fill(0.0);
-                for (&offset, &weight) in &marginal {
+                for &(offset, weight) in &marginal {
                     for (mean, value) in mean.iter_mut().zip(f.row(cell + offset)) {
                         *mean += weight * value;
                     }

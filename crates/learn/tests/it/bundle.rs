@@ -31,14 +31,14 @@ fn contents() -> BTreeMap<String, Vec<u8>> {
 fn a_bundle_comes_back_as_it_was_written() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("m1");
-    let digest = bundle::write(&folder, manifest(), &contents()).unwrap();
+    let digest = bundle::write(&folder, manifest(), contents()).unwrap();
     let opened = Bundle::open_recorded(&folder, &digest).unwrap();
     assert_eq!(opened.file(&files::model(0, Learner::Xgboost)).unwrap(), [1, 2, 3]);
     assert_eq!(opened.json::<BTreeMap<String, u8>>(files::REPORT).unwrap()["n"], 5);
     assert_eq!((opened.manifest.dataset_version, opened.manifest.files.len()), (3, 3));
     assert!(opened.file(files::TABLE).unwrap_err().to_string().contains(files::TABLE));
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "nothing temporary is left");
-    assert!(bundle::write(&folder, manifest(), &contents()).unwrap_err().to_string().contains("exists"));
+    assert!(bundle::write(&folder, manifest(), contents()).unwrap_err().to_string().contains("exists"));
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_changed_file_is_named() {
     for name in [files::model(0, Learner::Xgboost), files::STUDY.to_owned()] {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("m1");
-        bundle::write(&folder, manifest(), &contents()).unwrap();
+        bundle::write(&folder, manifest(), contents()).unwrap();
         let mut bytes = fs::read(folder.join(&name)).unwrap();
         bytes[0] ^= 1;
         fs::write(folder.join(&name), bytes).unwrap();
@@ -59,7 +59,7 @@ fn a_changed_file_is_named() {
 fn a_missing_file_and_a_changed_manifest_are_named() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("m1");
-    let digest = bundle::write(&folder, manifest(), &contents()).unwrap();
+    let digest = bundle::write(&folder, manifest(), contents()).unwrap();
     let text = fs::read_to_string(folder.join("manifest.json")).unwrap();
     fs::write(folder.join("manifest.json"), text.replace("\"v1\"", "\"v2\"")).unwrap();
     assert!(Bundle::open(&folder).is_ok(), "the manifest itself is vouched for by the registry's record");
@@ -74,12 +74,12 @@ fn names_do_not_leave_the_bundle() {
     let place = tempfile::tempdir().unwrap();
     for name in ["../evil", "/etc/passwd", "a//b", "models/../../x", ".hidden", "manifest.json", ""] {
         let contents = BTreeMap::from([(name.to_owned(), vec![0])]);
-        assert!(bundle::write(&place.path().join("m"), manifest(), &contents).is_err(), "{name}");
+        assert!(bundle::write(&place.path().join("m"), manifest(), contents).is_err(), "{name}");
     }
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
 
     let folder = place.path().join("m");
-    bundle::write(&folder, manifest(), &contents()).unwrap();
+    bundle::write(&folder, manifest(), contents()).unwrap();
     let text = fs::read_to_string(folder.join("manifest.json")).unwrap();
     fs::write(folder.join("manifest.json"), text.replace("study.toml", "../study.toml")).unwrap();
     assert!(Bundle::open(&folder).is_err());
@@ -89,7 +89,7 @@ fn names_do_not_leave_the_bundle() {
 fn a_later_format_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("m");
-    bundle::write(&folder, manifest(), &contents()).unwrap();
+    bundle::write(&folder, manifest(), contents()).unwrap();
     let text = fs::read_to_string(folder.join("manifest.json")).unwrap();
     fs::write(folder.join("manifest.json"), text.replace("\"format\": 1", "\"format\": 2")).unwrap();
     assert!(Bundle::open(&folder).unwrap_err().to_string().contains("newer"));

@@ -12,6 +12,7 @@ mod leak;
 mod learners;
 mod model;
 mod python;
+mod revision;
 mod search;
 mod table;
 mod worker;

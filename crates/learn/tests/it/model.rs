@@ -86,7 +86,7 @@ fn settings() -> Xgboost {
     Xgboost { rounds: 300, depth: 3, eta: 0.1, columns: 0.6, ..Xgboost::default() }
 }
 
-fn recipe() -> Recipe {
+pub(crate) fn recipe() -> Recipe {
     let episodes = Episodes { episodes: 200, ..Episodes::default() };
     Recipe {
         parameters: Parameters::Xgboost(settings()),

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cli::Global;
 use crate::deployment::Deployment;
 use crate::output::{self, Done};
-use crate::pipeline::reproduce::{self, AnswersApart, Moved, Outcome, Reproduction};
+use crate::pipeline::reproduce::{self, AnswersApart, Moved, Origin, Outcome, Reproduction};
 
 /// Exit status 3 when the model that was made again differs in any byte.
 pub(super) fn run(global: &Global, deployment: &Deployment, model: &Model) -> Result<Done> {
@@ -18,10 +18,15 @@ pub(super) fn run(global: &Global, deployment: &Deployment, model: &Model) -> Re
 }
 
 fn text(model: &Model, found: &Reproduction) -> String {
-    let made = format!(
-        "{} made again from dataset version {} with seed {}",
-        model.version, found.order.dataset_version, found.order.seed
-    );
+    let made = match &found.origin {
+        Origin::Trained(order) => {
+            format!("from dataset version {} with seed {}", order.dataset_version, order.seed)
+        }
+        Origin::Revised { parent, dataset_version } => {
+            format!("from {parent} and the orphan cases that came until dataset version {dataset_version}")
+        }
+    };
+    let made = format!("{} made again {made}", model.version);
     let [registered, again] = &found.digests;
     if found.identical {
         let files = found.files.len();
