@@ -10,7 +10,7 @@ const MOST_FEATURES: u32 = 64;
 /// Digits of probabilities are noise to a compressor: level 1 makes the file 6 % smaller and takes five times as long,
 /// also to read.
 const LEVEL: i32 = -5;
-/// Entries that are encoded at a time.
+/// Entries that are encoded or decoded at a time.
 const RUN: usize = 1 << 12;
 
 fn malformed(why: impl ToString) -> Error {
@@ -65,17 +65,22 @@ fn header(features: usize) -> usize {
 /// The `numbers` entries; any other amount is an error.
 pub(super) fn values(bytes: &[u8], dims: &[usize], numbers: usize) -> Result<Vec<f64>> {
     let frame = bytes.get(header(dims.len())..).unwrap_or_default();
-    let expected = numbers as u64 * 8;
-    let mut raw = Vec::with_capacity(expected.min(1 << 28) as usize);
-    // One byte more than expected tells a longer frame from a whole one.
+    let wrong = || malformed("it does not hold as many entries as its shape says");
     let mut decoder = zstd::Decoder::new(frame).map_err(malformed)?.single_frame();
-    decoder.by_ref().take(expected + 1).read_to_end(&mut raw).map_err(malformed)?;
-    if raw.len() as u64 != expected {
-        return Err(malformed("it does not hold as many entries as its shape says"));
+    let mut values = Vec::with_capacity(numbers.min(1 << 25));
+    let mut raw = vec![0; 8 * RUN];
+    while values.len() < numbers {
+        let run = raw.get_mut(..8 * RUN.min(numbers - values.len())).unwrap_or_default();
+        decoder.read_exact(run).map_err(|_| wrong())?;
+        values.extend(run.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)));
     }
-    let mut after = [0u8; 1];
-    if decoder.finish().read(&mut after).map_err(malformed)? > 0 {
+    // The end of the frame, with its checksum, and nothing behind it.
+    let mut more = [0u8; 1];
+    if decoder.read(&mut more).map_err(malformed)? > 0 {
+        return Err(wrong());
+    }
+    if decoder.finish().read(&mut more).map_err(malformed)? > 0 {
         return Err(malformed("something follows its entries"));
     }
-    Ok(raw.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
+    Ok(values)
 }
