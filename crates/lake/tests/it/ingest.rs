@@ -93,6 +93,13 @@ fn rows_come_back_as_they_went_in_and_old_versions_stay() {
         }
         assert_eq!(seen, rows);
     }
+    let since = |after, version| -> Vec<Option<String>> {
+        let chunks = lake.scan_cases_since(after, version, &[columns::CASE_ID]).unwrap();
+        chunks.flat_map(|chunk| chunk.unwrap().texts(columns::CASE_ID).unwrap()).collect()
+    };
+    let new: Vec<_> = (700..1500).map(|n| Some(made(n).case_id)).collect();
+    assert_eq!((since(1, 2), since(2, 2).len(), since(1, 1).len()), (new, 0, 0));
+    assert!(matches!(lake.scan_cases_since(1, 3, &[]), Err(LakeError::NoSuchVersion { version: 3, .. })));
     assert!(matches!(lake.scan_cases(3, &[]), Err(LakeError::NoSuchVersion { version: 3, newest: 2 })));
     assert!(matches!(lake.scan_cases(1, &["glucose"]), Err(LakeError::NoSuchColumn { .. })));
 }
