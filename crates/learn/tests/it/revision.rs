@@ -176,6 +176,29 @@ fn cases_change_the_few_shot_half_and_the_answers_and_nothing_else() {
 }
 
 #[test]
+fn a_new_disease_alarms_as_many_as_its_budget_allows() {
+    let trained = Trained::new(1000);
+    let parent = trained.bundle();
+    let alarmed = |share: f64, code: &str| {
+        let mut revision = Revision::of(&parent).unwrap();
+        revision.add(&case("1", Some(code), 0)).unwrap();
+        let budget = NoveltyBudget { each: share, total: share, alerts: None };
+        let next = revision.finish(edition("m-0002"), &trained.cases, &budget, 2).unwrap();
+        let model = Model::of(&next).unwrap();
+        let levels = |cell: usize| model.study().domain().levels(cell);
+        let alarmed = |cell: usize| model.assess(&levels(cell)).unwrap().alarm;
+        let of = |cells: &TrainingCases| if alarmed(cells.cell) { cells.cases - cells.orphans } else { 0.0 };
+        trained.cases.iter().map(of).sum::<f64>()
+    };
+    let negatives: f64 = trained.cases.iter().map(|of| of.cases - of.orphans).sum();
+    let (none, some, many) = (alarmed(0.0, "new"), alarmed(0.05, "new"), alarmed(0.3, "new"));
+    assert!(none < some && some < many, "{none} {some} {many}");
+    assert!(some - none <= 0.05 * negatives && many - none <= 0.3 * negatives, "{none} {some} {many}");
+    // A known disease is the gate's business: no budget raises it.
+    assert_eq!(alarmed(0.0, "disease 3"), alarmed(0.3, "disease 3"));
+}
+
+#[test]
 fn the_direct_form_follows_too() {
     let trained = Trained::new(10);
     let parent = trained.bundle();
