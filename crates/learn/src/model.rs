@@ -92,6 +92,13 @@ pub struct Assessed {
     pub unsure: bool,
 }
 
+impl Assessed {
+    /// The most probable severity before the alarm takes `healthy` away; the first one on a tie.
+    pub fn decided_before_alarm(&self) -> Severity {
+        most_probable(&self.before_alarm)
+    }
+}
+
 /// Writes a model's bundle; answers its digest.
 ///
 /// # Errors

@@ -41,20 +41,13 @@ impl Reference {
     /// A length other than 154,880, a score that is not finite, a class above 3.
     pub fn score(&self, orphan: &[f64], decided: &[u8]) -> Result<Score> {
         require_length("the orphan scores", orphan, SIZE)?;
-        require_length("the decided severities", decided, SIZE)?;
         if let Some(cell) = orphan.iter().position(|s| !s.is_finite()) {
             return Err(Error::NotAProbability { cell, what: "the orphan score" });
         }
-        if let Some(cell) = decided.iter().position(|&d| d > 3) {
-            return Err(Error::NoSuchClass { cell, class: usize::from(decided[cell]) });
-        }
-        let (truth, damaged) = (self.population()?, || Error::Parameters("a class never occurs".to_owned()));
+        let f1 = self.f1(decided)?;
+        let macro_f1 = mean(f1);
+        let truth = self.population()?;
         let best = truth.best_macro_f1(truth.most_probable()).ok_or_else(damaged)?.0;
-        let mut f1 = [0.0; 4];
-        for (slot, f) in f1.iter_mut().zip(truth.f1(decided)) {
-            *slot = f.ok_or_else(damaged)?;
-        }
-        let macro_f1 = f1.iter().sum::<f64>() / 4.0;
         let ranked = |score: &[f64]| {
             let order = by_score(score);
             let precision = truth.average_precision(score, &order)?;
@@ -78,4 +71,32 @@ impl Reference {
             alert_rate_at_recall_70,
         })
     }
+
+    /// Exact macro F1 of a rule that calls each possible patient `decided`, in the order of cells.
+    ///
+    /// # Errors
+    /// A length other than 154,880, a class above 3.
+    pub fn macro_f1(&self, decided: &[u8]) -> Result<f64> {
+        self.f1(decided).map(mean)
+    }
+
+    fn f1(&self, decided: &[u8]) -> Result<[f64; 4]> {
+        require_length("the decided severities", decided, SIZE)?;
+        if let Some(cell) = decided.iter().position(|&d| d > 3) {
+            return Err(Error::NoSuchClass { cell, class: usize::from(decided[cell]) });
+        }
+        let mut f1 = [0.0; 4];
+        for (slot, f) in f1.iter_mut().zip(self.population()?.f1(decided)) {
+            *slot = f.ok_or_else(damaged)?;
+        }
+        Ok(f1)
+    }
+}
+
+fn mean(f1: [f64; 4]) -> f64 {
+    f1.iter().sum::<f64>() / 4.0
+}
+
+fn damaged() -> Error {
+    Error::Parameters("a class never occurs".to_owned())
 }

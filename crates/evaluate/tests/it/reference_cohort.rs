@@ -52,6 +52,11 @@ fn scores_equal_the_numpy_definition_for_every_preset() {
         let what = format!("{preset} novel {novel}");
         same_score(&reference.score(reference.orphan(), &decided).unwrap(), &expected["truth"], &what);
         same_score(&reference.score(&made_score, &made_class).unwrap(), &expected["made"], &what);
+        close(
+            reference.macro_f1(&made_class).unwrap(),
+            expected["made"]["macro_f1"].as_f64().unwrap(),
+            &what,
+        );
         same_marginals(&reference, &expected["marginals"], &what);
     }
 }

@@ -56,8 +56,11 @@ pub struct Evaluation {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Truth {
     pub preset: Preset,
+    /// Of the decisions as shown, with the alarm's: an alarmed patient is never called healthy.
     #[serde(flatten)]
     pub score: Score,
+    /// Of the decisions before the alarm, to compare with a rule that has none.
+    pub macro_f1_without_alarm: f64,
 }
 
 /// Measures a model on one set of a counted cohort.
@@ -241,14 +244,19 @@ fn truth(scorer: &Scorer, dataset: &DatasetVersion) -> Result<Option<Truth>> {
     if study.domain().dims() != DIMS || severities != evaluate::reference::SEVERITIES {
         return Ok(None);
     }
-    let (mut orphan, mut decided) = (Vec::new(), Vec::new());
+    let (mut orphan, mut decided, mut before_alarm) = (Vec::new(), Vec::new(), Vec::new());
     for cell in 0..evaluate::reference::SIZE {
         let assessed = scorer.assess(cell)?;
         orphan.push(assessed.orphan);
         decided.push(assessed.decided.0);
+        before_alarm.push(assessed.decided_before_alarm().0);
     }
-    let score = Reference::new(preset, novel)?.score(&orphan, &decided)?;
-    Ok(Some(Truth { preset, score }))
+    let reference = Reference::new(preset, novel)?;
+    Ok(Some(Truth {
+        preset,
+        score: reference.score(&orphan, &decided)?,
+        macro_f1_without_alarm: reference.macro_f1(&before_alarm)?,
+    }))
 }
 
 /// The source that all cases of a dataset version carry, if it is one.

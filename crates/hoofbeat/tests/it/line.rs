@@ -130,6 +130,8 @@ fn a_model_is_measured_with_intervals_and_its_test_set_opened_once() {
     let truth = |key: &str| report["truth"][key].as_f64().unwrap();
     assert!((0.0..0.1).contains(&truth("macro_f1_regret")), "{}", report["truth"]);
     assert!((0.0..0.4).contains(&truth("orphan_ap_regret")), "{}", report["truth"]);
+    let regret_without_alarm = truth("macro_f1_best") - truth("macro_f1_without_alarm");
+    assert!((0.0..0.1).contains(&regret_without_alarm), "{}", report["truth"]);
 
     let first = deployment.json("evaluate m-0001 --set test");
     assert_eq!(first["test_opened"]["earlier"], false);
