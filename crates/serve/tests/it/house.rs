@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, RwLock},
+    sync::{
+        Arc, Mutex, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,6 +25,19 @@ use tokio::{net::TcpListener, net::TcpStream, sync::oneshot, task::JoinHandle};
 use uuid::Uuid;
 
 use crate::model::ClosedForm;
+
+/// A hang, however loaded the machine is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits until something is so.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never came: {what}"));
+}
 
 #[derive(Default)]
 pub(crate) struct Throne {
@@ -55,8 +71,11 @@ impl Champions for Throne {
 #[derive(Default)]
 pub(crate) struct Notebook {
     pub(crate) pages: Mutex<HashMap<Uuid, Vec<u8>>>,
-    pub(crate) delay: Mutex<Duration>,
     pub(crate) broken: Mutex<bool>,
+    /// While it is held for writing, records wait.
+    pub(crate) gate: Arc<tokio::sync::RwLock<()>>,
+    /// Records that came.
+    pub(crate) came: AtomicUsize,
 }
 
 #[derive(Clone, Default)]
@@ -64,9 +83,10 @@ pub(crate) struct Log(pub(crate) Arc<Notebook>);
 
 impl PredictionLog for Log {
     fn append(&self, record: Vec<u8>) -> Pending<Result<Uuid, LogError>> {
-        let (log, delay) = (Arc::clone(&self.0), *self.0.delay.lock().unwrap());
+        let log = Arc::clone(&self.0);
         Box::pin(async move {
-            tokio::time::sleep(delay).await;
+            log.came.fetch_add(1, Ordering::Relaxed);
+            let _open = log.gate.read().await;
             if *log.broken.lock().unwrap() {
                 return Err(LogError("the disk is full".to_owned()));
             }

@@ -8,12 +8,16 @@ use serve::Settings;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::timeout,
 };
 
 use crate::{
-    house::{HTML, House, patient},
+    house::{HTML, House, PATIENCE, patient},
     model::ClosedForm,
 };
+
+/// A limit that a test waits for.
+const SHORT: Duration = Duration::from_millis(200);
 
 #[tokio::test]
 async fn ready_only_with_a_champion() {
@@ -110,21 +114,24 @@ fn follow(part: &Value, document: &Value) {
 }
 
 #[tokio::test]
-async fn slow_clients_are_cut_off() {
-    let short = Duration::from_millis(200);
-    let settings = Settings { head_timeout: short, request_timeout: short, ..Settings::default() };
+async fn a_client_that_sends_its_head_slowly_is_cut_off() {
+    let settings = Settings { head_timeout: SHORT, ..Settings::default() };
     let house = House::start(Study::default_study().clone(), settings).await;
     let mut head = TcpStream::connect(house.address).await.unwrap();
     head.write_all(b"POST /api/v1/predictions HTTP/1.1\r\nhost: loc").await.unwrap();
+    // However it ends, it ends.
+    let _ = timeout(PATIENCE, head.read_to_end(&mut Vec::new())).await.expect("a slow client was kept");
+}
+
+#[tokio::test]
+async fn a_client_that_sends_its_body_slowly_is_told_so() {
+    let settings = Settings { request_timeout: SHORT, ..Settings::default() };
+    let house = House::start(Study::default_study().clone(), settings).await;
     let mut body = TcpStream::connect(house.address).await.unwrap();
     let begin = b"POST /api/v1/predictions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{";
     body.write_all(begin).await.unwrap();
     let mut answer = String::new();
-    let ends = async {
-        let _ = head.read_to_end(&mut Vec::new()).await;
-        body.read_to_string(&mut answer).await.unwrap();
-    };
-    tokio::time::timeout(Duration::from_secs(5), ends).await.expect("a slow client was kept");
+    timeout(PATIENCE, body.read_to_string(&mut answer)).await.expect("a slow client was kept").unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }
 
@@ -136,9 +143,7 @@ async fn no_more_connections_than_allowed() {
     let mut first = house.client().await;
     assert_eq!(first.send("GET", "/healthz", &[], "").await.status, 200);
     let mut second = house.client().await;
-    let waits =
-        tokio::time::timeout(Duration::from_millis(200), second.send("GET", "/healthz", &[], "")).await;
-    assert!(waits.is_err());
+    assert!(timeout(SHORT, second.send("GET", "/healthz", &[], "")).await.is_err());
     drop(first);
     let mut third = house.client().await;
     assert_eq!(third.send("GET", "/healthz", &[], "").await.status, 200);
