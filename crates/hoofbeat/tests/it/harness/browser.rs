@@ -11,7 +11,8 @@ use super::Client;
 
 /// The name under which WebDriver gives out elements (W3C WebDriver, section 12).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A page that never shows it, however loaded the machine is.
+const PATIENCE: Duration = Duration::from_secs(300);
 const MISSING: &str = "the page is tested in a real browser: run `scripts/setup --tests` (Debian: apt-get install chromium chromium-driver)";
 
 /// One browser with an empty profile; closed when dropped.
