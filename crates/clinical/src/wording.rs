@@ -1,20 +1,40 @@
 //! Answers in a clinician's words. Every sentence about a feature, a class or a warning is made here,
 //! from the study's labels, so that the page, REST, FHIR and HL7 say the same.
+//!
+//! Texts are written where they go: what is answered here writes itself, and allocates nothing of its own.
+
+use std::fmt::{self, Display, Write as _};
 
 use crate::{Contribution, Feature, Kind, Language, NotePart, Patient, Study, Warning};
 
 /// Parts of a note that are named; the others are in its contribution all the same.
 const NAMED_PARTS: usize = 3;
 
-/// One contribution in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One contribution in words. It writes itself as one line of an explanation: what, its value, and which way it moved
+/// the probability by how many percentage points.
+#[derive(Debug, Clone, Copy)]
 pub struct ContributionWords<'a> {
     /// The feature's name, as in the study.
     pub feature: &'a str,
     /// What it is called at this value: `Poco ejercicio`.
     pub words: &'a str,
     /// `3 días al mes`; of a note, what in it told: `menciona «hepatomegalia»`.
-    pub value: String,
+    pub value: ValueText<'a>,
+    moved: f64,
+}
+
+/// A feature's value in words, or what told in a note; see [`Study::value_text`] and [`Study::note_text`].
+#[derive(Debug, Clone, Copy)]
+pub struct ValueText<'a> {
+    study: &'a Study,
+    told: Told<'a>,
+    language: Language,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Told<'a> {
+    Value(&'a Feature, &'a Patient),
+    Note(&'a [NotePart]),
 }
 
 impl Study {
@@ -22,61 +42,38 @@ impl Study {
     pub fn contribution_words<'a>(
         &'a self,
         contribution: Contribution,
-        patient: &Patient,
-        note: Option<&[NotePart]>,
+        patient: &'a Patient,
+        note: Option<&'a [NotePart]>,
         language: Language,
     ) -> Option<ContributionWords<'a>> {
+        let moved = contribution.value;
         if let Some(feature) = self.features().get(contribution.feature) {
-            return Some(ContributionWords {
-                feature: &feature.name,
-                words: self.feature_words(feature, patient, language),
-                value: self.value_text(feature, patient, language),
-            });
+            let words = self.feature_words(feature, patient, language);
+            let value = self.value_text(feature, patient, language);
+            return Some(ContributionWords { feature: &feature.name, words, value, moved });
         }
         let (field, parts) = (self.note()?, note?);
         (contribution.feature == self.features().len()).then(|| ContributionWords {
             feature: &field.name,
             words: field.label.get(language),
             value: self.note_text(parts, language),
+            moved,
         })
     }
 
     /// What told in a note: `menciona «hepatomegalia», niega «fiebre»`.
-    pub fn note_text(&self, parts: &[NotePart], language: Language) -> String {
-        let told = parts.iter().take(NAMED_PARTS).map(|part| match (&part.term, self.note()) {
-            (Some(code), Some(field)) => {
-                let (words, label) = (part.stance.words(language), field.term_label(code, language));
-                match language {
-                    Language::Es => format!("{words} «{label}»"),
-                    Language::En => format!("{words} “{label}”"),
-                }
-            }
-            _ => match language {
-                Language::Es => "otras palabras".to_owned(),
-                Language::En => "other words".to_owned(),
-            },
-        });
-        let told = told.collect::<Vec<_>>().join(", ");
-        match (told.is_empty(), language) {
-            (false, _) => told,
-            (true, Language::Es) => "nada que el modelo conozca".to_owned(),
-            (true, Language::En) => "nothing that the model knows".to_owned(),
-        }
+    pub fn note_text<'a>(&'a self, parts: &'a [NotePart], language: Language) -> ValueText<'a> {
+        ValueText { study: self, told: Told::Note(parts), language }
     }
 
     /// A feature's value with unit and meaning: `54 años`, `Femenino`, `138/86 mmHg (Alta 1)`.
-    pub fn value_text(&self, feature: &Feature, patient: &Patient, language: Language) -> String {
-        let values = &patient.values()[feature.inputs.clone()];
-        let inputs = self.inputs_of(feature);
-        let unit = inputs.first().map(|input| input.unit.get(language)).unwrap_or_default();
-        let numbers = values.iter().map(i32::to_string).collect::<Vec<_>>().join("/");
-        let level = feature.level(values);
-        let label = feature.choices().get(level).map(|choice| choice.label.get(language));
-        match (&feature.kind, label) {
-            (Kind::Category(_), Some(label)) => format!("{numbers} {unit} ({label})"),
-            (_, Some(label)) => label.to_owned(),
-            (_, None) => format!("{numbers} {unit}").trim_end().to_owned(),
-        }
+    pub fn value_text<'a>(
+        &'a self,
+        feature: &'a Feature,
+        patient: &'a Patient,
+        language: Language,
+    ) -> ValueText<'a> {
+        ValueText { study: self, told: Told::Value(feature, patient), language }
     }
 
     /// A possible patient, feature by feature: `Age 54 years, Gender Female, ..., Blood pressure Stage 1`.
@@ -120,31 +117,97 @@ impl Study {
         };
         special.unwrap_or_else(|| feature.label.get(language))
     }
+}
 
-    /// One line of an explanation: what, its value, and which way it moved the probability by how
-    /// many percentage points.
-    pub fn contribution_text(
-        &self,
-        contribution: Contribution,
-        patient: &Patient,
-        note: Option<&[NotePart]>,
-        language: Language,
-    ) -> String {
-        let Some(said) = self.contribution_words(contribution, patient, note, language) else {
-            return String::new();
+impl Display for ValueText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.told {
+            Told::Value(feature, patient) => self.value(feature, patient, f),
+            Told::Note(parts) => self.note(parts, f),
+        }
+    }
+}
+
+impl ValueText<'_> {
+    fn value(&self, feature: &Feature, patient: &Patient, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ValueText { study, language, .. } = *self;
+        let values = &patient.values()[feature.inputs.clone()];
+        let label = feature.choices().get(feature.level(values)).map(|choice| choice.label.get(language));
+        match (&feature.kind, label) {
+            (Kind::Category(_), Some(label)) => {
+                numbers(f, values)?;
+                write!(f, " {} ({label})", unit(study, feature, language))
+            }
+            (_, Some(label)) => f.write_str(label),
+            (_, None) => {
+                numbers(f, values)?;
+                match unit(study, feature, language) {
+                    "" => Ok(()),
+                    unit => write!(f, " {unit}"),
+                }
+            }
+        }
+    }
+
+    fn note(&self, parts: &[NotePart], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if parts.is_empty() {
+            return f.write_str(match self.language {
+                Language::Es => "nada que el modelo conozca",
+                Language::En => "nothing that the model knows",
+            });
+        }
+        for (position, part) in parts.iter().take(NAMED_PARTS).enumerate() {
+            if position > 0 {
+                f.write_str(", ")?;
+            }
+            match (&part.term, self.study.note(), self.language) {
+                (Some(code), Some(field), language) => {
+                    let (words, label) = (part.stance.words(language), field.term_label(code, language));
+                    match language {
+                        Language::Es => write!(f, "{words} «{label}»")?,
+                        Language::En => write!(f, "{words} “{label}”")?,
+                    }
+                }
+                (.., Language::Es) => f.write_str("otras palabras")?,
+                (.., Language::En) => f.write_str("other words")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `138/86`.
+fn numbers(f: &mut fmt::Formatter<'_>, values: &[i32]) -> fmt::Result {
+    for (position, value) in values.iter().enumerate() {
+        if position > 0 {
+            f.write_char('/')?;
+        }
+        Display::fmt(value, f)?;
+    }
+    Ok(())
+}
+
+fn unit<'a>(study: &'a Study, feature: &Feature, language: Language) -> &'a str {
+    study.inputs_of(feature).first().map(|input| input.unit.get(language)).unwrap_or_default()
+}
+
+impl Display for ContributionWords<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (moved, language) = (self.moved, self.value.language);
+        write!(f, "{}, {}: ", self.words, self.value)?;
+        let effect = match (language, moved.abs() < 0.0005, moved > 0.0) {
+            (Language::Es, true, _) => return f.write_str("apenas cambia la probabilidad"),
+            (Language::En, true, _) => return f.write_str("hardly changes the probability"),
+            (Language::Es, false, true) => "aumenta la probabilidad en",
+            (Language::Es, false, false) => "reduce la probabilidad en",
+            (Language::En, false, true) => "raises the probability by",
+            (Language::En, false, false) => "lowers the probability by",
         };
-        let ContributionWords { words, value, .. } = said;
-        let points = decimal(contribution.value.abs() * 100.0, 1, language);
-        let negligible = contribution.value.abs() < 0.0005;
-        let effect = match (language, negligible, contribution.value > 0.0) {
-            (Language::Es, true, _) => "apenas cambia la probabilidad".to_owned(),
-            (Language::Es, false, true) => format!("aumenta la probabilidad en {points} puntos"),
-            (Language::Es, false, false) => format!("reduce la probabilidad en {points} puntos"),
-            (Language::En, true, _) => "hardly changes the probability".to_owned(),
-            (Language::En, false, true) => format!("raises the probability by {points} points"),
-            (Language::En, false, false) => format!("lowers the probability by {points} points"),
+        let points = match language {
+            Language::Es => "puntos",
+            Language::En => "points",
         };
-        format!("{words}, {value}: {effect}")
+        write!(f, "{effect} {} {points}", decimal(moved.abs() * 100.0, 1, language))
     }
 }
 
@@ -201,11 +264,40 @@ impl Warning {
 }
 
 /// A number with a fixed count of decimals and the language's decimal sign.
-pub fn decimal(value: f64, decimals: usize, language: Language) -> String {
-    let text = format!("{value:.decimals$}");
-    match language {
-        Language::Es => text.replace('.', ","),
-        Language::En => text,
+#[derive(Debug, Clone, Copy)]
+pub struct Decimal {
+    value: f64,
+    decimals: usize,
+    language: Language,
+}
+
+/// See [`Decimal`].
+pub fn decimal(value: f64, decimals: usize, language: Language) -> Decimal {
+    Decimal { value, decimals, language }
+}
+
+impl Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Decimal { value, decimals, language } = *self;
+        match language {
+            Language::Es => write!(Commas(f), "{value:.decimals$}"),
+            Language::En => write!(f, "{value:.decimals$}"),
+        }
+    }
+}
+
+/// Writes a comma for every point.
+struct Commas<'a, 'f>(&'a mut fmt::Formatter<'f>);
+
+impl fmt::Write for Commas<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for (position, part) in text.split('.').enumerate() {
+            if position > 0 {
+                self.0.write_char(',')?;
+            }
+            self.0.write_str(part)?;
+        }
+        Ok(())
     }
 }
 
@@ -229,7 +321,8 @@ mod tests {
             })
             .unwrap();
         let line = |feature, value, language| {
-            study.contribution_text(Contribution { feature, value }, &patient, None, language)
+            let said = study.contribution_words(Contribution { feature, value }, &patient, None, language);
+            said.map(|said| said.to_string()).unwrap_or_default()
         };
         assert_eq!(
             line(3, 0.31, Language::Es),
@@ -260,7 +353,7 @@ mod tests {
         ];
         let line = |parts: &[NotePart], language| {
             let contribution = Contribution { feature: 5, value: 0.1 };
-            study.contribution_text(contribution, &patient, Some(parts), language)
+            study.contribution_words(contribution, &patient, Some(parts), language).unwrap().to_string()
         };
         assert_eq!(
             line(&parts, Language::Es),

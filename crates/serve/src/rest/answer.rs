@@ -1,5 +1,8 @@
 //! The answer's JSON, in the order of the contract's example, written straight from the prediction.
 
+use std::fmt::Display;
+
+use clinical::wording::{ContributionWords, ValueText};
 use clinical::{Explained, Kind, Language, ModelRef, Patient, Prediction, Rarity, Study};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use uuid::Uuid;
@@ -119,9 +122,11 @@ impl Serialize for Contributions<'_> {
         #[derive(Serialize)]
         struct Line<'a> {
             feature: &'a str,
-            value: String,
+            #[serde(serialize_with = "displayed")]
+            value: ValueText<'a>,
             contribution: f64,
-            text: String,
+            #[serde(serialize_with = "displayed")]
+            text: ContributionWords<'a>,
         }
         let Answer { study, patient, prediction, language, .. } = *self.0;
         let note = prediction.note.as_deref();
@@ -131,11 +136,16 @@ impl Serialize for Contributions<'_> {
                 feature: said.feature,
                 value: said.value,
                 contribution: part.value,
-                text: study.contribution_text(*part, patient, note, language),
+                text: said,
             })
         });
         serializer.collect_seq(lines)
     }
+}
+
+/// A text that is written where it goes.
+fn displayed<S: Serializer>(text: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(text)
 }
 
 struct Warnings<'a>(&'a Answer<'a>);

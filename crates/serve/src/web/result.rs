@@ -81,13 +81,13 @@ impl ResultView {
         };
         let part = |part: &Contribution| {
             let said = study.contribution_words(*part, patient, prediction.note.as_deref(), w.0)?;
-            Some(PartView { words: said.words.to_owned(), value: said.value })
+            Some(PartView { words: said.words.to_owned(), value: said.value.to_string() })
         };
         let parts = &prediction.explanation.contributions;
         let label = class.label.get(w.0).to_owned();
         let fact = |feature: &clinical::Feature| Fact {
             label: feature.label.get(w.0).to_owned(),
-            value: study.value_text(feature, patient, w.0),
+            value: study.value_text(feature, patient, w.0).to_string(),
         };
         ResultView {
             id: logged.id.to_string(),
@@ -141,7 +141,7 @@ impl ResultView {
 /// That there was a note, and what in it told; its text is kept nowhere.
 fn note_fact(study: &Study, prediction: &clinical::Prediction, w: Words) -> Option<Fact> {
     let (field, parts) = (study.note()?, prediction.note.as_deref()?);
-    Some(Fact { label: field.label.get(w.0).to_owned(), value: study.note_text(parts, w.0) })
+    Some(Fact { label: field.label.get(w.0).to_owned(), value: study.note_text(parts, w.0).to_string() })
 }
 
 fn thanks(feedback: &Feedback, reviewed: bool, w: Words) -> String {

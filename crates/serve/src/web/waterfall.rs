@@ -88,7 +88,7 @@ impl Waterfall {
             let (Some(said), &[from, to]) = (said, ends) else { continue };
             rows.push(Row {
                 label: said.words.to_owned(),
-                small: said.value,
+                small: said.value.to_string(),
                 class: if part.value < 0.0 { "down" } else { "up" },
                 points: axis.bar(from, to, true),
                 from_above: Some(axis.x(from)),

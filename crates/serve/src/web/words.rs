@@ -89,7 +89,7 @@ impl Words {
 
     /// A number with the language's decimal sign.
     pub(crate) fn number(self, value: f64, decimals: usize) -> String {
-        decimal(value, decimals, self.0)
+        decimal(value, decimals, self.0).to_string()
     }
 
     /// A probability in per cent: `78 %` in Spanish (with a no-break space), `78%` in English.
