@@ -117,7 +117,7 @@ impl PredictionLog for Log {
     }
 
     fn append_all(&self, records: Vec<Vec<u8>>) -> Pending<Result<Vec<Uuid>, LogError>> {
-        let pending = self.0.append_all(records);
+        let pending = self.0.append_all(&records);
         Box::pin(async move { pending.await.map_err(unavailable) })
     }
 

@@ -53,15 +53,17 @@ impl Address {
     }
 }
 
-/// Appends the frame of `payload` to `buffer`. The caller has checked [`MAX_PAYLOAD`].
-pub(crate) fn encode(buffer: &mut Vec<u8>, nonce: u64, payload: &[u8]) {
+/// What stands before `payload` in its frame. The caller has checked [`MAX_PAYLOAD`].
+pub(crate) fn header(nonce: u64, payload: &[u8]) -> [u8; HEADER] {
     let len = (payload.len() as u32).to_le_bytes();
     let nonce = nonce.to_le_bytes();
-    buffer.extend_from_slice(&MARKER);
-    buffer.extend_from_slice(&len);
-    buffer.extend_from_slice(&nonce);
-    buffer.extend_from_slice(&checksum(&len, &nonce, payload).to_le_bytes());
-    buffer.extend_from_slice(payload);
+    let crc = checksum(&len, &nonce, payload).to_le_bytes();
+    let mut header = [0; HEADER];
+    header[..4].copy_from_slice(&MARKER);
+    header[4..8].copy_from_slice(&len);
+    header[8..16].copy_from_slice(&nonce);
+    header[16..].copy_from_slice(&crc);
+    header
 }
 
 fn checksum(len: &[u8], nonce: &[u8], payload: &[u8]) -> u32 {
@@ -163,6 +165,11 @@ mod tests {
         }
         assert_eq!(Address::from_id(Uuid::nil()), None);
         assert_eq!(Address::from_id(Uuid::from_u128(u128::MAX)), None);
+    }
+
+    fn encode(bytes: &mut Vec<u8>, nonce: u64, payload: &[u8]) {
+        bytes.extend(header(nonce, payload));
+        bytes.extend(payload);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! [`PredictionReader::check`] reports it.
 
 mod frame;
+mod queue;
 mod reader;
 mod segment;
 mod writer;
@@ -97,17 +98,17 @@ impl PredictionLog {
 
     /// Appends one record of 0 to [`MAX_PAYLOAD`] bytes. Never blocks: the answer is a future for async
     /// callers, and [`Pending::wait`] for others. It resolves once the record is durable.
-    pub fn append(&self, payload: Vec<u8>) -> Pending<Uuid> {
+    pub fn append(&self, payload: impl AsRef<[u8]>) -> Pending<Uuid> {
         let (reply, answer) = oneshot::channel();
-        self.writer.submit(writer::Job::One(payload, reply));
+        self.writer.mailbox().submit(payload.as_ref(), reply);
         Pending(answer)
     }
 
     /// Appends several records, acknowledged together; the identifiers come in the same order. A failure
     /// acknowledges none of them.
-    pub fn append_all(&self, payloads: Vec<Vec<u8>>) -> Pending<Vec<Uuid>> {
+    pub fn append_all(&self, payloads: &[impl AsRef<[u8]>]) -> Pending<Vec<Uuid>> {
         let (reply, answer) = oneshot::channel();
-        self.writer.submit(writer::Job::Many(payloads, reply));
+        self.writer.mailbox().submit_all(payloads, reply);
         Pending(answer)
     }
 

@@ -31,10 +31,10 @@ fn what_was_acknowledged_is_found_by_its_id_and_in_order() {
         for _ in 0..20 {
             // Some longer than the first read, some empty.
             let payload = vec![b'x'; [0, 10, 700, 9_000, 30_000][dice.below(5) as usize]];
-            records.push((log.append(payload.clone()).wait().unwrap(), payload));
+            records.push((log.append(&payload).wait().unwrap(), payload));
         }
         let batch: Vec<Vec<u8>> = (0..50u8).map(|n| vec![n; 100]).collect();
-        let ids = log.append_all(batch.clone()).wait().unwrap();
+        let ids = log.append_all(&batch).wait().unwrap();
         records.extend(ids.into_iter().zip(batch));
         for (id, payload) in &records {
             assert_eq!(log.get(*id).unwrap().as_ref(), Some(payload));
