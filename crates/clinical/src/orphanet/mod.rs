@@ -1,27 +1,24 @@
 //! What the ORPHAcodes of rare diseases are called (Orphanet; source and licence in SOURCE.md).
 
+use std::sync::LazyLock;
+
 const NAMES: &str = include_str!("names.tsv");
 const PREFIX: &str = "ORPHA:";
+
+/// Number and name, by ascending number, as the file has them.
+static INDEX: LazyLock<Vec<(u32, &str)>> = LazyLock::new(|| {
+    let entry = |line: &'static str| {
+        let (code, name) = line.split_once('\t')?;
+        Some((code.parse().ok()?, name))
+    };
+    NAMES.lines().filter_map(entry).collect()
+});
 
 /// The English name of a disease code such as `ORPHA:586`; none for other codings and unknown codes.
 pub fn name(code: &str) -> Option<&'static str> {
     let wanted: u32 = code.strip_prefix(PREFIX)?.parse().ok()?;
-    let (mut low, mut high) = (0, NAMES.len());
-    // A binary search over bytes: every probe goes back to the start of its line.
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let start =
-            NAMES.as_bytes().get(..middle)?.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let (code, rest) = NAMES.get(start..)?.split_once('\t')?;
-        let (name, _) = rest.split_once('\n')?;
-        let code: u32 = code.parse().ok()?;
-        match code.cmp(&wanted) {
-            std::cmp::Ordering::Equal => return Some(name),
-            std::cmp::Ordering::Less => low = start + (NAMES.get(start..)?.find('\n')? + 1),
-            std::cmp::Ordering::Greater => high = start,
-        }
-    }
-    None
+    let place = INDEX.binary_search_by_key(&wanted, |(code, _)| *code).ok()?;
+    INDEX.get(place).map(|(_, name)| *name)
 }
 
 #[cfg(test)]
