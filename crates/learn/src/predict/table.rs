@@ -145,7 +145,12 @@ impl Table {
 
     /// The cohort's mean of every output.
     pub fn base(&self) -> &[f64] {
-        self.entry(self.dims.iter().zip(&self.strides).map(|(dim, stride)| dim * stride).sum())
+        self.entry(self.nobody())
+    }
+
+    /// The entry with every feature absent.
+    fn nobody(&self) -> usize {
+        self.dims.iter().zip(&self.strides).map(|(dim, stride)| dim * stride).sum()
     }
 
     /// Exact Shapley values of one output.
@@ -157,19 +162,17 @@ impl Table {
         if output >= self.outputs {
             return Err(Error::shape("output to explain", format!("below {}", self.outputs), output));
         }
-        let worth: Vec<f64> = (0..1usize << self.dims.len())
-            .map(|coalition| {
-                let known = |i: usize| coalition >> i & 1 == 1;
-                let entry: usize = levels
-                    .iter()
-                    .zip(&self.dims)
-                    .zip(&self.strides)
-                    .enumerate()
-                    .map(|(i, ((level, dim), stride))| if known(i) { level * stride } else { dim * stride })
-                    .sum();
-                self.entry(entry).get(output).copied().unwrap_or_default()
-            })
-            .collect();
+        // Entries of the coalitions of the features so far, each twice as many as before: without the next feature, with it.
+        let mut entries = Vec::with_capacity(1 << self.dims.len());
+        entries.push(self.nobody());
+        for ((level, dim), stride) in levels.iter().zip(&self.dims).zip(&self.strides) {
+            let without = entries.len();
+            entries.extend_from_within(..);
+            entries[without..].iter_mut().for_each(|entry| *entry -= (dim - level) * stride);
+        }
+        let worth =
+            |entry: usize| self.values.get(entry * self.outputs + output).copied().unwrap_or_default();
+        let worth: Vec<f64> = entries.into_iter().map(worth).collect();
         Ok(shapley(self.dims.len(), &worth))
     }
 
