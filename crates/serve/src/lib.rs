@@ -24,6 +24,7 @@ mod rest;
 mod routes;
 mod server;
 mod web;
+mod written;
 
 pub use app::{Clock, Settings, State, Version};
 pub use record::Record;

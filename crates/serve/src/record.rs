@@ -7,6 +7,8 @@ use clinical::{ModelRef, Patient, Prediction, Study};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use crate::written;
+
 /// One logged answer, as compact JSON.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Record<'a> {
@@ -31,9 +33,7 @@ impl std::fmt::Debug for Record<'_> {
 
 impl Record<'_> {
     pub(crate) fn to_bytes(&self) -> Option<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(768);
-        serde_json::to_writer(&mut bytes, self).ok()?;
-        Some(bytes)
+        written::json(self).ok()
     }
 
     /// Reads a record as it was logged.

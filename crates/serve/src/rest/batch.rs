@@ -29,6 +29,7 @@ use crate::{
     fault::{Fault, Kind, Problem},
     language,
     ports::Model,
+    written,
 };
 
 /// Rows that are logged together.
@@ -181,8 +182,9 @@ impl Batch {
                 }
             };
             // Codes, texts and finite numbers: there is nothing in a line that JSON cannot say.
-            if let Err(error) = serde_json::to_writer(&mut out, &line) {
-                tracing::error!(%error, "a row of a batch could not be written");
+            match written::json(&line) {
+                Ok(line) => out.extend(line),
+                Err(error) => tracing::error!(%error, "a row of a batch could not be written"),
             }
             if !array {
                 out.push(b'\n');

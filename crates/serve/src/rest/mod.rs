@@ -22,12 +22,12 @@ use uuid::Uuid;
 use crate::{
     edge,
     fault::{Fault, Kind},
+    written,
 };
 
 /// One JSON document.
 pub(crate) fn json_response(value: &impl Serialize) -> Result<Response, Fault> {
-    let mut body = Vec::with_capacity(2048);
-    serde_json::to_writer(&mut body, value).map_err(|_| Fault::new(Kind::Internal))?;
+    let body = written::json(value).map_err(|_| Fault::new(Kind::Internal))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
