@@ -47,7 +47,8 @@ pub(super) fn serve(deployment: Deployment, address: SocketAddr) -> Result<Done>
         version: Version { version: env!("CARGO_PKG_VERSION").to_owned(), commit: String::new() },
         settings: Settings::default(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(threads()).enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("{address} cannot be listened on (in use? choose another with --listen ADDR)")
@@ -58,6 +59,13 @@ pub(super) fn serve(deployment: Deployment, address: SocketAddr) -> Result<Done>
         anyhow::Ok(())
     })?;
     Ok(Done::Well)
+}
+
+/// Threads that answer: half of the cores. An answer takes microseconds and waits for the log without holding a thread, so
+/// that more threads would mostly put each other to sleep and wake each other up. The other half is for the flushes of the
+/// log, the registry and the kernel.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 /// A browser's words for a loopback address.
