@@ -53,7 +53,7 @@ fn what_was_acknowledged_is_found_by_its_id_and_in_order() {
 fn forged_and_foreign_ids_find_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let log = PredictionLog::open(dir.path()).unwrap();
-    let id = log.append(b"secret".to_vec()).wait().unwrap();
+    let id = log.append(b"secret").wait().unwrap();
     for bit in 0..128 {
         let forged = Uuid::from_u128(id.as_u128() ^ (1 << bit));
         assert_eq!(log.get(forged).unwrap(), None, "bit {bit}");
@@ -67,7 +67,7 @@ fn one_writer_only_while_readers_may_come() {
     let dir = tempfile::tempdir().unwrap();
     let log = PredictionLog::open(dir.path()).unwrap();
     assert!(matches!(PredictionLog::open(dir.path()), Err(LogError::Locked { .. })));
-    let id = log.append(b"a".to_vec()).wait().unwrap();
+    let id = log.append(b"a").wait().unwrap();
     assert_eq!(PredictionReader::open(dir.path()).get(id).unwrap().unwrap(), b"a");
     drop(log);
     PredictionLog::open(dir.path()).unwrap();
@@ -87,7 +87,7 @@ fn too_large_and_too_many_are_refused_and_the_log_goes_on() {
     let refused = answers.iter().filter(|answer| matches!(answer, Err(LogError::Overloaded))).count();
     assert!(refused > 0 && refused < 200, "{refused} of 200 refused");
     let acknowledged: HashSet<Uuid> = answers.into_iter().flatten().collect();
-    let id = log.append(b"after".to_vec()).wait().unwrap();
+    let id = log.append(b"after").wait().unwrap();
     assert_eq!(log.get(id).unwrap().unwrap(), b"after");
     assert_eq!(all(log.reader()).len(), acknowledged.len() + 1);
 }
@@ -131,7 +131,7 @@ fn a_torn_tail_is_truncated_and_earlier_damage_is_kept_and_reported() {
         assert!(check.is_sound() && check.damage.len() == 1);
         let log = PredictionLog::open(dir.path()).unwrap();
         assert_eq!(all(log.reader()).len(), 9);
-        let next = log.append(b"next".to_vec()).wait().unwrap();
+        let next = log.append(b"next").wait().unwrap();
         assert_eq!(log.get(next).unwrap().unwrap(), b"next");
         assert_eq!(log.get(ids[9]).unwrap(), None);
     }
@@ -147,7 +147,7 @@ fn a_torn_tail_is_truncated_and_earlier_damage_is_kept_and_reported() {
     std::fs::write(&path, &flipped).unwrap();
     let log = PredictionLog::open(dir.path()).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), flipped);
-    log.append(b"more".to_vec()).wait().unwrap();
+    log.append(b"more").wait().unwrap();
     assert_eq!(segments(dir.path()).len(), 2);
     assert!(matches!(log.get(ids[3]), Err(LogError::Damaged { segment: 1, .. })));
     assert_eq!(log.get(ids[4]).unwrap().unwrap(), vec![4; 50]);
@@ -161,10 +161,10 @@ fn a_torn_tail_is_truncated_and_earlier_damage_is_kept_and_reported() {
 fn a_crash_while_a_segment_is_made_is_no_obstacle() {
     for left in [&b""[..], b"HBPL"] {
         let dir = tempfile::tempdir().unwrap();
-        let id = PredictionLog::open(dir.path()).unwrap().append(b"a".to_vec()).wait().unwrap();
+        let id = PredictionLog::open(dir.path()).unwrap().append(b"a").wait().unwrap();
         std::fs::write(dir.path().join("000002.log"), left).unwrap();
         let log = PredictionLog::open(dir.path()).unwrap();
-        let next = log.append(b"b".to_vec()).wait().unwrap();
+        let next = log.append(b"b").wait().unwrap();
         assert_eq!(log.get(id).unwrap().unwrap(), b"a");
         assert_eq!(log.get(next).unwrap().unwrap(), b"b");
         assert!(log.reader().check().unwrap().is_sound());

@@ -132,12 +132,7 @@ impl Serialize for Contributions<'_> {
         let note = prediction.note.as_deref();
         let lines = prediction.explanation.contributions.iter().filter_map(|part| {
             let said = study.contribution_words(*part, patient, note, language)?;
-            Some(Line {
-                feature: said.feature,
-                value: said.value,
-                contribution: part.value,
-                text: said,
-            })
+            Some(Line { feature: said.feature, value: said.value, contribution: part.value, text: said })
         });
         serializer.collect_seq(lines)
     }

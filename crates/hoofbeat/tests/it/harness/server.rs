@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Client, Deployment};
 
@@ -79,6 +79,16 @@ impl Server {
         stream.shutdown(Shutdown::Write).unwrap();
         // Until the server has noticed.
         let _ = stream.read_to_end(&mut Vec::new());
+    }
+
+    /// Waits until a promotion has reached this server.
+    pub(crate) fn wait_for_model(&self, version: &str) {
+        let mut client = self.client();
+        let started = Instant::now();
+        while !client.get("/").text().contains(version) {
+            assert!(started.elapsed() < PATIENCE, "{version} does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// What it wrote to standard error so far.
