@@ -203,7 +203,7 @@ def quality(given, truth, rows, seed):
             rng = np.random.default_rng([seed, rows, shots])
             draws = np.stack([np.stack([draw(c.likelihood[truth.known + j], shots, rng) for j in range(NOVEL)]) for _ in range(given.draws)])
             draws.astype(np.uint32).tofile(folder / "draws.u32")
-            budget = {"each": 0.005, "total": 0.02, "alerts": given.alerts}
+            budget = {"each": 0.0045, "total": 0.02, "alerts": given.alerts}
             (folder / "novel.json").write_text(json.dumps({"codes": codes, "shots": shots, "budget": budget, "open_set": given.open_set}))
             answers = example(given, "novel", folder, seed)["draws"]
             recall = np.array([answer["recall"] for answer in answers])
