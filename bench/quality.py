@@ -49,7 +49,10 @@ def arguments():
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--promise", type=int, default=0, metavar="N",
                         help=f"models of {FEW_ORPHANS:,} cases, seeds 1 to N, two at a time (the bar is meant for 200; several seconds each)")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if not given.sizes and not given.promise:
+        parser.error("--sizes without a number and no --promise: nothing is left to measure")
+    return given
 
 
 def say(text):
