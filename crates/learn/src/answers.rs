@@ -29,9 +29,9 @@ impl<'a> Answers<'a> {
         })?;
         let (mut alarm, mut decided) = (Vec::new(), Vec::new());
         for cell in 0..table.patients() {
-            let assessed = model.assess(&model.study().domain().levels(cell))?;
-            alarm.push(assessed.alarm);
-            decided.push(assessed.decided.0);
+            let (alarmed, shown) = model.verdict(table.predict_cell(cell));
+            alarm.push(alarmed);
+            decided.push(shown.0);
         }
         Ok(Answers { study: model.study(), table, alarm, decided })
     }

@@ -292,6 +292,13 @@ impl Model {
         Ok(Assessed { probabilities, before_alarm, orphan, alarm, decided, unsure })
     }
 
+    /// Whether there is an alarm and which severity is shown, of an entry of the table: the severities' shown
+    /// probabilities, then the orphan probability.
+    pub(crate) fn verdict(&self, shown: &[f64]) -> (bool, Severity) {
+        let (orphan, severities) = shown.split_last().unwrap_or((&0.0, &[]));
+        (self.combination.alarmed(*orphan), most_probable(severities))
+    }
+
     fn unsure(&self, severities: &[f64], alarm: bool) -> bool {
         self.combination.abstention.is_some_and(|abstention| abstention.abstains(severities, alarm))
     }
