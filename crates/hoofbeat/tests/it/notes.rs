@@ -146,8 +146,9 @@ fn notes_are_learned_from_and_what_they_add_is_measured() {
 
 #[test]
 fn a_note_moves_the_answer_and_without_one_it_is_the_tables() {
-    let (deployment, _) = noted();
-    let server = Server::start(deployment);
+    // A copy: only one server writes a deployment's prediction log.
+    let deployment = noted().0.copy();
+    let server = Server::start(&deployment);
     let mut client = server.client();
     let plain = client.predict(&patient(None));
     assert!(explained(&plain, 5).is_none());
@@ -220,8 +221,9 @@ fn a_file_with_notes_is_scored_like_single_answers() {
 
 #[test]
 fn the_page_asks_for_a_note_and_shows_what_told_in_it_but_never_its_text() {
-    let (deployment, _) = noted();
-    let server = Server::start(deployment);
+    // A copy: only one server writes a deployment's prediction log.
+    let deployment = noted().0.copy();
+    let server = Server::start(&deployment);
     let mut client = server.client();
     let form = client.get("/").text().to_owned();
     assert!(form.contains("<textarea id=\"note\" name=\"note\"") && form.contains("Nota clínica"), "{form}");
@@ -256,8 +258,7 @@ fn holding(folder: &Path, text: &str, found: &mut Vec<String>) {
 
 #[test]
 fn the_text_of_a_note_is_in_no_log_metric_answer_or_file() {
-    let (deployment, _) = noted();
-    let deployment = deployment.copy();
+    let deployment = noted().0.copy();
     let server = Server::start_tracing(&deployment);
     let mut client = server.client();
     let planted = format!("Hepatomegalia, vive con {WORD}. Madre {WORD} con disnea");
