@@ -63,7 +63,10 @@ fn severities(report: &Value) -> String {
     let columns = ["f1", "precision", "recall"];
     let mut rows = vec![["  by severity", "n", "F1", "precision", "recall"].map(str::to_owned).to_vec()];
     for (class, code) in list(&report["classes"]).enumerate() {
-        let mut row = vec![format!("  {}", word(code)), report["f1"][class]["n"].to_string()];
+        let mut row = vec![
+            format!("  {}", word(code)),
+            report["f1"][class]["n"].as_u64().unwrap_or_default().to_string(),
+        ];
         row.extend(columns.map(|key| short(&report[key][class])));
         rows.push(row);
     }
