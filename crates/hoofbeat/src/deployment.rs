@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use clinical::Study;
 use lake::Lake;
+use learn::bundle::Bundle;
 use registry::{Model, ModelVersion, Registry};
 use time::OffsetDateTime;
 
@@ -74,6 +75,12 @@ impl Deployment {
     /// The folder of a model's bundle.
     pub fn bundle_dir(&self, model: &Model) -> PathBuf {
         self.data_dir.join(&model.bundle_path)
+    }
+
+    /// A model's bundle, as it was registered.
+    pub fn bundle(&self, model: &Model) -> Result<Bundle> {
+        Bundle::open_recorded(&self.bundle_dir(model), &model.bundle_digest)
+            .with_context(|| format!("model {} cannot be opened", model.version))
     }
 }
 

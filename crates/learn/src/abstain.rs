@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::Matrix;
 use crate::alarm::Rule;
 use crate::calibrate::Scored;
+use crate::probability::highest;
 
 /// What share of patients is to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -65,7 +66,7 @@ impl Seen {
             if all > 0.0 {
                 let shown = answer.get(..cases.len()).unwrap_or_default();
                 let certainty = if alarmed { f64::INFINITY } else { certainty(shown) };
-                let right = cases.get(decided(shown)).copied().unwrap_or_default();
+                let right = cases.get(highest(shown)).copied().unwrap_or_default();
                 self.scored.entries.push((certainty, all, 0.0));
                 self.cases.push((certainty, right, all));
             }
@@ -97,12 +98,6 @@ impl Seen {
 /// Probability of the severity that is shown.
 fn certainty(severities: &[f64]) -> f64 {
     severities.iter().copied().fold(0.0, f64::max)
-}
-
-/// Position of the most probable severity, the first on a tie.
-fn decided(severities: &[f64]) -> usize {
-    let better = |best: usize, (at, p): (usize, &f64)| if *p > severities[best] { at } else { best };
-    severities.iter().enumerate().fold(0, better)
 }
 
 #[cfg(test)]

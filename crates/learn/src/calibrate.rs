@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Matrix;
+use crate::minimum::minimum;
 use crate::probability::{logit, sigmoid, softmax_into};
 
 /// Calibration errors below this are left alone: a map fitted to noise makes them worse.
@@ -141,23 +142,8 @@ impl Temperature {
         if class_calibration_error(Temperature::IDENTITY, margins, counts) < NEGLIGIBLE_ECE {
             return Temperature::IDENTITY;
         }
-        let ratio = (5f64.sqrt() - 1.0) / 2.0;
-        let (mut low, mut high) = (0.25f64.ln(), 4f64.ln());
         let loss = |log: f64| log_loss(Temperature(log.exp()), margins, counts);
-        let (mut a, mut b) = (high - ratio * (high - low), low + ratio * (high - low));
-        let (mut loss_a, mut loss_b) = (loss(a), loss(b));
-        while high - low > 1e-4 {
-            if loss_a < loss_b {
-                (high, b, loss_b) = (b, a, loss_a);
-                a = high - ratio * (high - low);
-                loss_a = loss(a);
-            } else {
-                (low, a, loss_a) = (a, b, loss_b);
-                b = low + ratio * (high - low);
-                loss_b = loss(b);
-            }
-        }
-        Temperature(((low + high) / 2.0).exp())
+        Temperature(minimum(loss, 0.25f64.ln(), 4f64.ln(), 1e-4).exp())
     }
 }
 

@@ -183,23 +183,7 @@ pub fn fit_augmented(
         inflation: (!augmented.is_empty()).then(|| odds.inflation()),
         combination,
     };
-    for (fold, opinions) in unseen.iter().enumerate() {
-        let others: Vec<usize> = every.iter().copied().filter(|&other| other != fold).collect();
-        let combination = scores.combination(recipe.alarm, &others);
-        let (with, without) = answer_all(&combination, opinions, |_| false);
-        let alarm = with.iter_rows().map(|row| combination.alarmed(row.last().copied().unwrap_or_default()));
-        fitted.unseen_alarm.push(alarm.collect());
-        fitted.unseen.push(with);
-        fitted.unseen_without_alarm.push(without);
-        fitted.unseen_orphan_shares.push(orphan_shares(&combination, opinions, |_| false));
-    }
-    if recipe.coverage.share < 1.0 {
-        let mut seen = Seen::default();
-        for ((answers, alarm), counts) in fitted.unseen.iter().zip(&fitted.unseen_alarm).zip(&counts) {
-            seen.add(answers, alarm, &by_severity(&training.classes, counts));
-        }
-        fitted.combination.abstention = Some(seen.choose(recipe.coverage));
-    }
+    fitted.answer_unseen(&scores, recipe, &every);
     fitted.members = fits
         .into_iter()
         .map(|fit| Member {
@@ -213,6 +197,28 @@ pub fn fit_augmented(
 }
 
 impl Fitted {
+    /// Answers each fold by what its cases had no part in, and chooses from these answers whom to leave unanswered.
+    fn answer_unseen(&mut self, scores: &OutOfFold<'_>, recipe: &Recipe, every: &[usize]) {
+        for (fold, opinions) in scores.opinions.iter().enumerate() {
+            let others: Vec<usize> = every.iter().copied().filter(|&other| other != fold).collect();
+            let combination = scores.combination(recipe.alarm, &others);
+            let (with, without) = answer_all(&combination, opinions, |_| false);
+            let alarm =
+                with.iter_rows().map(|row| combination.alarmed(row.last().copied().unwrap_or_default()));
+            self.unseen_alarm.push(alarm.collect());
+            self.unseen.push(with);
+            self.unseen_without_alarm.push(without);
+            self.unseen_orphan_shares.push(orphan_shares(&combination, opinions, |_| false));
+        }
+        if recipe.coverage.share < 1.0 {
+            let mut seen = Seen::default();
+            for ((answers, alarm), counts) in self.unseen.iter().zip(&self.unseen_alarm).zip(scores.counts) {
+                seen.add(answers, alarm, &by_severity(scores.classes, counts));
+            }
+            self.combination.abstention = Some(seen.choose(recipe.coverage));
+        }
+    }
+
     /// Average precision of the orphan probability on each fold's cases, answered by what had no part in them; none for
     /// a fold without an orphan case.
     pub fn unseen_precision(&self, training: &Training) -> Vec<Option<f64>> {

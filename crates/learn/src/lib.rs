@@ -22,6 +22,7 @@ pub mod gan;
 pub mod gate;
 pub mod learner;
 mod matrix;
+mod minimum;
 pub mod model;
 pub mod nearest;
 mod noted;

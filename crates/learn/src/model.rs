@@ -19,6 +19,7 @@ use crate::nearest::NearestTable;
 use crate::noted::{self, Notes};
 use crate::notes::{Evidence, NoteModel};
 use crate::predict::{Columns, Direct, Estimator, Predictor, Table, sample_background};
+use crate::probability::highest;
 use crate::support::Support;
 use crate::{Error, Matrix, Result};
 
@@ -488,15 +489,8 @@ fn explained(assessed: &Assessed, of: Explained) -> f64 {
     }
 }
 
-/// The position of the largest probability, the first on a tie.
 fn most_probable(probabilities: &[f64]) -> Severity {
-    let mut best = 0;
-    for (index, p) in probabilities.iter().enumerate() {
-        if probabilities.get(best).is_none_or(|largest| p > largest) {
-            best = index;
-        }
-    }
-    Severity(u8::try_from(best).unwrap_or_default())
+    Severity(u8::try_from(highest(probabilities)).unwrap_or_default())
 }
 
 fn direct(

@@ -17,6 +17,12 @@ pub(crate) fn softmax_into(margins: impl Iterator<Item = f64>, p: &mut [f64]) {
     }
 }
 
+/// The position of the highest probability, the first on a tie; 0 of none.
+pub(crate) fn highest(p: &[f64]) -> usize {
+    let better = |best: (usize, f64), (at, &p): (usize, &f64)| if p > best.1 { (at, p) } else { best };
+    p.iter().enumerate().fold((0, f64::NEG_INFINITY), better).0
+}
+
 /// The inverse of [`logit`].
 pub(crate) fn sigmoid(margin: f64) -> f64 {
     1.0 / (1.0 + (-margin).exp())

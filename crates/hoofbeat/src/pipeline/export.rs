@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use learn::bundle::{Bundle, files};
+use learn::bundle::files;
 use registry::Model;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -27,8 +27,7 @@ pub struct Exported {
 /// Writes a model's boosters as `VERSION-LEARNER-member-N.ENDING`, its preprocessor and calibration, and
 /// `VERSION-boosters.json`, which says what they are. Files of these names are replaced.
 pub fn boosters(deployment: &Deployment, model: &Model, folder: &Path) -> Result<Vec<Exported>> {
-    let bundle = Bundle::open_recorded(&deployment.bundle_dir(model), &model.bundle_digest)
-        .with_context(|| format!("model {} cannot be opened", model.version))?;
+    let bundle = deployment.bundle(model)?;
     fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let manifest = &bundle.manifest;
     let learner = manifest.lineage.get("learner").map(String::as_str).unwrap_or_default();

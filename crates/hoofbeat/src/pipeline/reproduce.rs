@@ -90,8 +90,7 @@ pub struct AnswersApart {
 /// Trains again with the bundle's own study, dataset version and order, or takes the same cases again into the model
 /// that it was made from; into a temporary folder, and registers nothing.
 pub fn reproduce(deployment: &Deployment, model: &Model) -> Result<Reproduction> {
-    let registered = Bundle::open_recorded(&deployment.bundle_dir(model), &model.bundle_digest)
-        .with_context(|| format!("model {} cannot be opened", model.version))?;
+    let registered = deployment.bundle(model)?;
     let manifest = &registered.manifest;
     // Pinned: a bundle's bytes depend on these three and on nothing else that changes from one making to the next.
     let identity = Identity {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use ::evaluate::Figures;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use lake::DatasetVersion;
 use learn::bundle::Bundle;
 use learn::revision::Edition;
@@ -66,9 +66,7 @@ pub struct Pair {
 pub fn orphan(deployment: &Deployment, dry_run: bool) -> Result<Turn> {
     let champion = deployment.champion()?;
     let newest = deployment.lake.version(deployment.dataset_version(None)?)?;
-    let folder = deployment.bundle_dir(&champion);
-    let bundle = Bundle::open_recorded(&folder, &champion.bundle_digest)
-        .with_context(|| format!("model {} cannot be opened", champion.version))?;
+    let bundle = deployment.bundle(&champion)?;
     let challenger = Challenger::of(&bundle, &deployment.lake, &newest)?;
     let mut turn = Turn {
         mode: ORPHAN,
@@ -104,8 +102,7 @@ pub fn revise(
     dataset_version: u64,
     identity: &Identity,
 ) -> Result<(Bundle, Cohort)> {
-    let bundle = Bundle::open_recorded(&deployment.bundle_dir(champion), &champion.bundle_digest)
-        .with_context(|| format!("model {} cannot be opened", champion.version))?;
+    let bundle = deployment.bundle(champion)?;
     let newest = deployment.lake.version(dataset_version)?;
     let challenger = Challenger::of(&bundle, &deployment.lake, &newest)?;
     let threads = deployment.config.threads();

@@ -3,19 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answered, Deployment, POSSIBLE_PATIENTS, replaced, small_study, table, trained};
+use crate::harness::{Answered, Deployment, POSSIBLE_PATIENTS, replaced, rows, small_study, table, trained};
 
 /// People of the shared cohort's first dataset version: every case of the reference cohort is confirmed.
 const PEOPLE: u64 = 6_000;
-
-fn rows(text: &str) -> Vec<Value> {
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
-    let header = reader.headers().unwrap().clone();
-    let record = |record: csv::StringRecord| {
-        Value::Object(header.iter().zip(record.iter()).map(|(k, v)| (k.to_owned(), json!(v))).collect())
-    };
-    reader.records().map(Result::unwrap).map(record).collect()
-}
 
 #[test]
 fn verification_walks_every_possible_patient_and_weighs_them_by_people() {

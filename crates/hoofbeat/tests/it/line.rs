@@ -8,18 +8,8 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answered, COLUMNS, Deployment, POSSIBLE_PATIENTS, replaced, small_study, table, trained,
+    Answered, COLUMNS, Deployment, POSSIBLE_PATIENTS, replaced, rows, small_study, table, trained,
 };
-
-/// A CSV file's rows by column name.
-fn rows(text: &str) -> Vec<Value> {
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
-    let header = reader.headers().unwrap().clone();
-    let record = |record: csv::StringRecord| {
-        Value::Object(header.iter().zip(record.iter()).map(|(k, v)| (k.to_owned(), json!(v))).collect())
-    };
-    reader.records().map(Result::unwrap).map(record).collect()
-}
 
 fn number(row: &Value, column: &str) -> f64 {
     row[column].as_str().unwrap().parse().unwrap()

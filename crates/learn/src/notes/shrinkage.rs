@@ -1,6 +1,7 @@
 //! How much to trust the evidence: one factor a channel, fitted on evidence that the case had no part in,
 //! and nothing where it does not help beyond its own uncertainty.
 
+use crate::minimum::minimum;
 use crate::probability::softmax_into;
 
 /// Channels of evidence: terms, n-grams.
@@ -10,6 +11,8 @@ pub(super) const TOTAL_CAP: f64 = 5.0;
 /// The largest factors. Log ratios of terms are on the scale of the answer; scores of n-grams are on none.
 const MOST: Factors = [3.0, 50.0];
 const SWEEPS: usize = 6;
+/// Of a factor.
+const PRECISION: f64 = 1e-3;
 
 /// One case: what the structured model said, what the note's channels said, what it was.
 #[derive(Debug, Clone)]
@@ -112,32 +115,10 @@ fn fit<'a>(cases: impl Iterator<Item = &'a Judged> + Clone, open: [bool; CHANNEL
                 tried[channel] = factor;
                 cases.clone().map(|case| case.weight * case.loss(&tried)).sum::<f64>()
             };
-            factors[channel] = minimum(loss, 0.0, MOST[channel]);
+            factors[channel] = minimum(loss, 0.0, MOST[channel], PRECISION);
         }
     }
     factors
-}
-
-/// The place of the minimum of a function with one valley; an end where the valley lies there.
-fn minimum(loss: impl Fn(f64) -> f64, mut low: f64, mut high: f64) -> f64 {
-    let ratio = (5f64.sqrt() - 1.0) / 2.0;
-    let (first, last) = (low, high);
-    let (mut a, mut b) = (high - ratio * (high - low), low + ratio * (high - low));
-    let (mut loss_a, mut loss_b) = (loss(a), loss(b));
-    while high - low > 1e-3 {
-        if loss_a <= loss_b {
-            (high, b, loss_b) = (b, a, loss_a);
-            a = high - ratio * (high - low);
-            loss_a = loss(a);
-        } else {
-            (low, a, loss_a) = (a, b, loss_b);
-            b = low + ratio * (high - low);
-            loss_b = loss(b);
-        }
-    }
-    let middle = (low + high) / 2.0;
-    let ends = [(first, loss(first)), (last, loss(last)), (middle, loss(middle))];
-    ends.into_iter().min_by(|x, y| x.1.total_cmp(&y.1)).map_or(middle, |(place, _)| place)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use clinical::study::search::SearchMetric;
 use serde::{Deserialize, Serialize};
 
 use crate::combine::Classes;
-use crate::probability::softmax_into;
+use crate::probability::{highest, softmax_into};
 use crate::{Matrix, Result};
 
 /// One fold of a trial. Counts, so that folds add up and every F1 follows from them.
@@ -69,14 +69,6 @@ pub(super) fn score(margins: &Matrix<f32>, counts: &Matrix<f64>, classes: &Class
     }
     let [common, orphan] = confusion;
     Ok(FoldScore { rounds: 0, cases, log_loss: loss / cases, common, orphan, bytes: 0, curve: Vec::new() })
-}
-
-/// The first of the highest.
-fn highest(p: &[f64]) -> usize {
-    p.iter()
-        .enumerate()
-        .fold((0, f64::NEG_INFINITY), |best, (i, &p)| if p > best.1 { (i, p) } else { best })
-        .0
 }
 
 /// A metric of some folds together, higher is better (log loss with its sign turned).

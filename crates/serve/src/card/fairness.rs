@@ -39,6 +39,14 @@ pub(super) fn groups(a: &Author<'_>) -> Section {
         section.text(w.t("card-not-tabulated"));
         return section;
     }
+    alike(a, verification, &mut section);
+    swapped(a, verification, &mut section);
+    section
+}
+
+/// How alike the answers to different groups of people are.
+fn alike(a: &Author<'_>, verification: &Value, section: &mut Section) {
+    let w = a.w;
     section.heading(w.t("card-alike"));
     section.text(w.t("card-alike-text"));
     let mut rows = Vec::new();
@@ -56,7 +64,11 @@ pub(super) fn groups(a: &Author<'_>) -> Section {
     let mut header = a.header(&["card-group", "card-people", "card-alarmed", "card-mean-orphan"]);
     header.extend(a.study().severities().iter().map(|class| class.short.get(w.0).to_owned()));
     section.table(header, rows, true);
+}
 
+/// What becomes of people if one code of theirs were another.
+fn swapped(a: &Author<'_>, verification: &Value, section: &mut Section) {
+    let w = a.w;
     section.heading(w.t("card-swaps"));
     section.text(w.t("card-swaps-text"));
     let rows = list(&verification["swaps"]).map(|by| {
@@ -92,7 +104,6 @@ pub(super) fn groups(a: &Author<'_>) -> Section {
     if !worst.is_empty() {
         section.blocks.push(Block::Items(worst));
     }
-    section
 }
 
 pub(super) fn verification(a: &Author<'_>) -> Section {

@@ -57,6 +57,16 @@ pub(crate) fn sample(name: &str) -> PathBuf {
     path
 }
 
+/// A CSV file's rows by column name.
+pub(crate) fn rows(text: &str) -> Vec<Value> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let record = |record: csv::StringRecord| {
+        Value::Object(header.iter().zip(record.iter()).map(|(k, v)| (k.to_owned(), Value::from(v))).collect())
+    };
+    reader.records().map(Result::unwrap).map(record).collect()
+}
+
 /// The program under test: `HOOFBEAT_BINARY` where another build than this one is to be tested.
 pub(crate) fn binary() -> PathBuf {
     std::env::var_os("HOOFBEAT_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_hoofbeat").into(), Into::into)
