@@ -58,7 +58,7 @@ as-picture = En gráfico
 effect = Efecto
 starting-point = Punto de partida
 starting-point-note = Media de la cohorte
-unsure = NO ES SEGURO
+unsure = NO CONCLUYENTE
 unsure-advice = Lo más probable es { $label }, pero el modelo no se pronuncia: decida con otros datos o consulte.
 orphan-disease = Enfermedad huérfana
 

@@ -74,7 +74,8 @@ impl ResultView {
         };
         let unsure = prediction.warnings.contains(&Warning::NotSure);
         let (tone, icon) = match class.colour {
-            _ if unsure => ("warn", "i-warn"),
+            // None of the classes' colours: it is no answer.
+            _ if unsure => ("unsure", "i-help"),
             Colour::Green => ("ok", "i-check"),
             Colour::Yellow => ("warn", "i-warn"),
             Colour::Red => ("crit", "i-siren"),
@@ -113,7 +114,11 @@ impl ResultView {
                     percent: w.percent(disease.probability, 1),
                 })
                 .collect(),
-            warnings: prediction.warnings.iter().map(|warning| warning.text(w.0)).collect(),
+            warnings: (prediction.warnings.iter())
+                // The verdict itself says it.
+                .filter(|warning| **warning != Warning::NotSure)
+                .map(|warning| warning.text(w.0))
+                .collect(),
             frequency: frequency(&prediction.warnings, shown, &label, w),
             classes: classes(study, prediction, w),
             raising: parts
