@@ -16,7 +16,7 @@ use super::wire::{self, Kind, Message};
 use crate::{Error, Matrix, Result};
 
 /// After a first failure, how long others are heard, so that the cause is named and not its echo.
-const ECHO: Duration = Duration::from_secs(1);
+const ECHO: Duration = Duration::from_secs(5);
 
 /// How many processes train one model, and how they are started.
 #[derive(Debug, Clone, PartialEq, Eq)]
