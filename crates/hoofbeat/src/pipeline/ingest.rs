@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clinical::{Case, Issue, Study};
-use interop::{CaseFile, Columns, Mapping, Reading, Row};
+use interop::{CaseFile, Columns, FileError, Mapping, Reading, Row};
 use lake::{CaseRow, Ingest, IngestMeta, IngestReport, IngestedFile, QuarantineRow, Reason, Schema};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::deployment::{self, Deployment};
 
-/// Between two reports of progress, in rows.
-const REPORT_EVERY: u64 = 1 << 14;
+/// Rows that the reading thread hands over at once.
+const HANDED_ROWS: usize = 1 << 11;
+/// Such portions that may wait.
+const WAITING: usize = 4;
 
 /// What an ingest did, file by file and in all.
 #[derive(Debug, Serialize)]
@@ -96,26 +99,34 @@ impl Reader<'_> {
         reading: Reading<'_>,
     ) -> Result<Columns> {
         let place = || path.display().to_string();
-        let mut cases = CaseFile::open(path, reading).with_context(place)?;
         let task = deployment.progress.task(&format!("reading {name}"), None);
         let mut rows = 0;
-        let mut inputs = Vec::new();
-        for row in cases.by_ref() {
-            let row = row.with_context(|| format!("{}, after {rows} rows; nothing was stored", place()))?;
-            rows += 1;
-            if rows % REPORT_EVERY == 0 {
+        let columns = std::thread::scope(|scope| {
+            let (portions, inbox) = sync_channel(WAITING);
+            let reader = scope.spawn(move || read(path, reading, &portions));
+            let mut inputs = Vec::new();
+            for portion in inbox {
+                for row in portion {
+                    rows += 1;
+                    match row {
+                        Row::Accepted(case) => self.accept(reading.study, &case, &mut inputs)?,
+                        Row::Refused { line, issues, raw, .. } => self.refuse(name, line, &issues, &raw)?,
+                        Row::Skipped { reason, .. } => {
+                            *self.skipped.entry(reason.to_string()).or_default() += 1;
+                        }
+                    }
+                }
                 task.at(rows);
             }
-            match row {
-                Row::Accepted(case) => self.accept(reading.study, &case, &mut inputs)?,
-                Row::Refused { line, issues, raw, .. } => self.refuse(name, line, &issues, &raw)?,
-                Row::Skipped { reason, .. } => *self.skipped.entry(reason.to_string()).or_default() += 1,
-            }
-        }
-        task.at(rows);
+            let read = reader.join().map_err(|_| anyhow!("{}: the reading thread stopped", place()))?;
+            read.with_context(|| match rows {
+                0 => place(),
+                rows => format!("{}, after {rows} rows; nothing was stored", place()),
+            })
+        })?;
         let (bytes, sha256) = digest(path).with_context(place)?;
         self.ingest.file(IngestedFile { name: name.to_owned(), bytes, sha256: Some(sha256), rows });
-        Ok(cases.columns())
+        Ok(columns)
     }
 
     fn accept(&mut self, study: &Study, case: &Case, inputs: &mut Vec<Option<i32>>) -> Result<()> {
@@ -143,6 +154,29 @@ impl Reader<'_> {
         self.ingest.quarantine(&QuarantineRow { source: self.source, file, row, reasons: &reasons, raw })?;
         Ok(())
     }
+}
+
+/// Reads a file on a thread of its own, so that parsing and storing each have a core.
+fn read(path: &Path, reading: Reading<'_>, portions: &SyncSender<Vec<Row>>) -> Result<Columns, FileError> {
+    let mut cases = CaseFile::open(path, reading)?;
+    let mut portion = Vec::with_capacity(HANDED_ROWS);
+    for row in cases.by_ref() {
+        match row {
+            Ok(row) => portion.push(row),
+            Err(error) => {
+                let _ = portions.send(portion); // so that the error can say after how many rows it came
+                return Err(error);
+            }
+        }
+        if portion.len() == HANDED_ROWS {
+            let full = std::mem::replace(&mut portion, Vec::with_capacity(HANDED_ROWS));
+            if portions.send(full).is_err() {
+                return Ok(cases.columns()); // the receiver failed and says why
+            }
+        }
+    }
+    let _ = portions.send(portion);
+    Ok(cases.columns())
 }
 
 /// Length and SHA-256 of a file.
