@@ -18,12 +18,12 @@ const ENOUGH: u64 = SLOTS as u64;
 
 /// The permutation: slot of the `n`-th (from 0) patient of a stratum.
 pub trait SlotRule: Send {
-    /// Must be below [`SLOTS`], and must depend on nothing but its arguments.
-    fn slot(&self, stratum: &str, n: u64) -> u8;
+    /// Must be below [`SLOTS`], and must depend on nothing but its arguments; what it keeps is for speed alone.
+    fn slot(&mut self, stratum: &str, n: u64) -> u8;
 }
 
-impl<F: Fn(&str, u64) -> u8 + Send> SlotRule for F {
-    fn slot(&self, stratum: &str, n: u64) -> u8 {
+impl<F: FnMut(&str, u64) -> u8 + Send> SlotRule for F {
+    fn slot(&mut self, stratum: &str, n: u64) -> u8 {
         self(stratum, n)
     }
 }
@@ -65,7 +65,7 @@ impl Strata {
     }
 
     /// Slot of the next new patient with outcome number `outcome`.
-    pub(crate) fn next(&mut self, outcome: usize, rule: &dyn SlotRule) -> Result<u8, LakeError> {
+    pub(crate) fn next(&mut self, outcome: usize, rule: &mut dyn SlotRule) -> Result<u8, LakeError> {
         let (pooled, own) = self.of_outcome[outcome];
         let (stratum, n) = match own {
             Some(own) if self.counts[own] >= ENOUGH => (own, self.counts[own] - ENOUGH),
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_disease_is_its_own_stratum_after_one_block_and_counts_survive_resuming() {
         let asked = std::sync::Mutex::new(Vec::new());
-        let rule = |stratum: &str, n: u64| {
+        let mut rule = |stratum: &str, n: u64| {
             asked.lock().unwrap().push((stratum.to_owned(), n));
             (n % 20) as u8
         };
@@ -120,12 +120,12 @@ mod tests {
         strata.add_outcome(&outcome("X"));
         strata.add_outcome(&outcome("Y"));
         for _ in 0..21 {
-            strata.next(0, &rule).unwrap();
+            strata.next(0, &mut rule).unwrap();
         }
-        strata.next(1, &rule).unwrap();
+        strata.next(1, &mut rule).unwrap();
         let mut strata = Strata::resume(&strata.counts());
         strata.add_outcome(&outcome("X"));
-        strata.next(0, &rule).unwrap();
+        strata.next(0, &mut rule).unwrap();
         let asked = asked.into_inner().unwrap();
         assert_eq!(asked[19], ("mild/common".to_owned(), 19));
         assert_eq!(asked[20], ("mild/common/X".to_owned(), 0));
@@ -137,6 +137,6 @@ mod tests {
     fn a_rule_that_gives_no_slot_is_refused() {
         let mut strata = Strata::default();
         strata.add_outcome(&Outcome::default());
-        assert!(matches!(strata.next(0, &|_: &str, _| 20), Err(LakeError::BadSlot { .. })));
+        assert!(matches!(strata.next(0, &mut |_: &str, _| 20), Err(LakeError::BadSlot { .. })));
     }
 }

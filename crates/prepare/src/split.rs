@@ -7,6 +7,8 @@
 
 mod verify;
 
+use std::collections::HashMap;
+
 use clinical::study::Split;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -57,18 +59,41 @@ impl Set {
     }
 }
 
-/// The slot of the `n`-th (from 0) new patient of a stratum: position `n % 20` of the permutation of
-/// block `n / 20`, which the seed and the stratum's name decide.
-pub fn slot(seed: u64, stratum: &str, n: u64) -> u8 {
-    let block = n / u64::from(SLOTS);
-    let position = (n % u64::from(SLOTS)) as usize;
-    permutation(seed, stratum, block)[position]
+/// Deals slots.
+#[derive(Debug, Clone)]
+pub struct Slots {
+    seed: u64,
+    /// The block that each stratum is in: its twenty patients mostly come soon after each other.
+    blocks: HashMap<String, (u64, Block)>,
+}
+
+type Block = [u8; SLOTS as usize];
+
+impl Slots {
+    pub fn new(seed: u64) -> Slots {
+        Slots { seed, blocks: HashMap::new() }
+    }
+
+    /// The slot of the `n`-th (from 0) new patient of a stratum: position `n % 20` of the permutation of
+    /// block `n / 20`, which the seed and the stratum's name decide, and nothing else.
+    pub fn slot(&mut self, stratum: &str, n: u64) -> u8 {
+        let (number, position) = (n / u64::from(SLOTS), (n % u64::from(SLOTS)) as usize);
+        if let Some((current, block)) = self.blocks.get_mut(stratum) {
+            if *current != number {
+                (*current, *block) = (number, permutation(self.seed, stratum, number));
+            }
+            return block[position];
+        }
+        let block = permutation(self.seed, stratum, number);
+        self.blocks.insert(stratum.to_owned(), (number, block));
+        block[position]
+    }
 }
 
 /// Fisher-Yates over the twenty slots, driven by SHA-256 of (seed, stratum, block): the same on every
 /// machine, for ever. Taking 32 bits modulo at most 20 is biased by less than 1e-8.
-fn permutation(seed: u64, stratum: &str, block: u64) -> [u8; SLOTS as usize] {
-    let mut slots: [u8; SLOTS as usize] = std::array::from_fn(|slot| slot as u8);
+fn permutation(seed: u64, stratum: &str, block: u64) -> Block {
+    let mut slots: Block = std::array::from_fn(|slot| slot as u8);
     let mut words = (0u8..).flat_map(|part| {
         let mut hash = Sha256::new();
         hash.update(seed.to_le_bytes());
@@ -128,8 +153,9 @@ mod tests {
 
     #[test]
     fn every_block_fills_every_slot_once_and_blocks_differ() {
-        let block = |block: u64| -> Vec<u8> {
-            (0..20).map(|position| slot(1, "mild/common", block * 20 + position)).collect()
+        let mut slots = Slots::new(1);
+        let mut block = |block: u64| -> Vec<u8> {
+            (0..20).map(|position| slots.slot("mild/common", block * 20 + position)).collect()
         };
         for number in 0..50 {
             let mut sorted = block(number);
@@ -140,11 +166,20 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_depends_on_nothing_that_was_asked_before() {
+        let mut used = Slots::new(3);
+        for (stratum, n) in [("a", 0), ("b", 19), ("a", 45), ("b", 20), ("a", 7), ("a", 45)] {
+            assert_eq!(used.slot(stratum, n), Slots::new(3).slot(stratum, n));
+        }
+    }
+
+    #[test]
     fn shares_hold_in_every_prefix_of_whole_blocks() {
         let study = Study::default_study();
         let mut sets: BTreeMap<Set, u64> = BTreeMap::new();
+        let mut slots = Slots::new(9);
         for n in 0..2000 {
-            *sets.entry(Set::of_slot(&study.split, slot(9, "x", n))).or_default() += 1;
+            *sets.entry(Set::of_slot(&study.split, slots.slot("x", n))).or_default() += 1;
         }
         assert_eq!(sets.values().copied().collect::<Vec<u64>>(), [1400, 300, 300]);
     }

@@ -224,7 +224,7 @@ impl Ingest {
         if let Some(slot) = self.index.slot(patient_key) {
             return Ok(slot);
         }
-        let slot = self.strata.next(outcome, self.rule.as_ref())?;
+        let slot = self.strata.next(outcome, self.rule.as_mut())?;
         self.index.insert_new_patient(patient_key, slot);
         Ok(slot)
     }
