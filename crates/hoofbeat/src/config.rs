@@ -25,8 +25,31 @@ pub struct Config {
     /// Threads for counting and training (default: all cores).
     pub threads: Option<usize>,
     pub distributed: Distributed,
+    pub registry: RegistryConfig,
     pub server: Server,
     pub log: Log,
+}
+
+/// Where runs, models, reviews and the audit are recorded.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistryConfig {
+    /// A PostgreSQL database that replicas share, e.g. `postgresql://hoofbeat@db.hospital/hoofbeat`; without it a
+    /// file in the data directory. The environment's `HOOFBEAT_REGISTRY_URL` wins, so that a password need not be written here.
+    url: Option<String>,
+}
+
+// The address may hold a password.
+impl std::fmt::Debug for RegistryConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegistryConfig").field("shared", &self.url.is_some()).finish()
+    }
+}
+
+impl RegistryConfig {
+    pub fn url(&self) -> Option<String> {
+        std::env::var("HOOFBEAT_REGISTRY_URL").ok().filter(|url| !url.is_empty()).or_else(|| self.url.clone())
+    }
 }
 
 /// Training by several processes, for studies with too many possible patients for a table.

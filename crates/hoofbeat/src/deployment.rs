@@ -31,8 +31,13 @@ impl Deployment {
         let config = Config::load(global)?;
         let data_dir = config.data_dir(global);
         let study = Arc::new(study(global, &config)?);
-        let registry = Registry::open(&data_dir)
-            .with_context(|| format!("the registry in {} cannot be opened", data_dir.display()))?;
+        let registry = match config.registry.url() {
+            Some(url) => {
+                Registry::connect(&url, &data_dir).context("the registry's database cannot be opened")?
+            }
+            None => Registry::open(&data_dir)
+                .with_context(|| format!("the registry in {} cannot be opened", data_dir.display()))?,
+        };
         Ok(Deployment {
             lake: Lake::open(&data_dir),
             registry: Arc::new(registry),

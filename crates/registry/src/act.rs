@@ -1,10 +1,10 @@
 //! Who does something, when and why; and how a repeated request is recognised.
 
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Serialize, de::DeserializeOwned};
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::error::{Error, Result};
+use crate::sql::{Connection, OptionalExtension, params};
 
 /// One decision by one actor, as it enters the audit.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,6 @@
 //! The chain shows that a row was changed, taken out or put in between. Somebody who can write the file can compute a
 //! whole new chain; against that, keep [`Registry::audit_head`] somewhere else and give it to [`Registry::verify_audit`].
 
-use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -12,6 +11,7 @@ use time::OffsetDateTime;
 use crate::{
     act::{Act, from_json, parse_stamp, stamp, to_json},
     error::Result,
+    sql::{Connection, Row, params},
     store::Registry,
 };
 
@@ -65,7 +65,7 @@ struct Stored {
 }
 
 impl Stored {
-    fn from_row(r: &Row<'_>) -> rusqlite::Result<Self> {
+    fn from_row(r: &Row) -> Result<Self> {
         let fields = [r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?, r.get(6)?];
         Ok(Self { seq: r.get(0)?, fields, previous: r.get(7)?, hash: r.get(8)? })
     }
@@ -117,30 +117,40 @@ pub(crate) fn append(
 
 fn head(db: &Connection) -> Result<AuditHead> {
     let mut query = db.prepare_cached("SELECT seq, hash FROM audit_head")?;
-    Ok(query.query_row([], |r| Ok(AuditHead { seq: r.get(0)?, hash: r.get(1)? }))?)
+    query.query_row(params![], |r| Ok(AuditHead { seq: r.get(0)?, hash: r.get(1)? }))
 }
+
+/// Rows of the chain in memory.
+const WALKED_AT_ONCE: u32 = 1000;
 
 /// Walks the whole chain in constant memory.
 pub(crate) fn walk(db: &Connection, anchor: Option<&AuditHead>) -> Result<ChainState> {
     let broken = |seq, because| Ok(ChainState::Broken { seq, because });
-    let mut query = db.prepare(&format!("SELECT {COLUMNS} FROM audit ORDER BY seq"))?;
-    let mut rows = query.query([])?;
+    let mut query = db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM audit WHERE seq > ?1 ORDER BY seq LIMIT {WALKED_AT_ONCE}"
+    ))?;
     let (mut seq, mut hash) = (0_u64, "0".repeat(64));
-    while let Some(row) = rows.next()? {
-        let row = Stored::from_row(row)?;
-        if row.seq != seq + 1 {
-            return broken(seq + 1, "the row is missing");
+    loop {
+        let before = seq;
+        for row in query.query_map([seq], Stored::from_row)? {
+            let row = row?;
+            if row.seq != seq + 1 {
+                return broken(seq + 1, "the row is missing");
+            }
+            if row.previous != hash {
+                return broken(row.seq, "it does not continue the row before it");
+            }
+            if row.hash != row.digest() {
+                return broken(row.seq, "its content does not match its hash");
+            }
+            if anchor.is_some_and(|a| a.seq == row.seq && a.hash != row.hash) {
+                return broken(row.seq, "it is not the row that the anchor names");
+            }
+            (seq, hash) = (row.seq, row.hash);
         }
-        if row.previous != hash {
-            return broken(row.seq, "it does not continue the row before it");
+        if seq == before {
+            break;
         }
-        if row.hash != row.digest() {
-            return broken(row.seq, "its content does not match its hash");
-        }
-        if anchor.is_some_and(|a| a.seq == row.seq && a.hash != row.hash) {
-            return broken(row.seq, "it is not the row that the anchor names");
-        }
-        (seq, hash) = (row.seq, row.hash);
     }
     let end = head(db)?;
     let last = anchor.map_or(end.seq, |a| a.seq.max(end.seq));
@@ -173,7 +183,7 @@ impl Registry {
     /// # Errors
     /// Storage fails.
     pub fn audit_head(&self) -> Result<AuditHead> {
-        self.read(|db| head(db))
+        self.read(head)
     }
 
     /// Recomputes the whole chain; names the first row that is missing or changed. With an `anchor` kept elsewhere

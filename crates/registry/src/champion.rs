@@ -1,6 +1,5 @@
 //! The champion: promotion, rollback, and the epoch by which a server notices either.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -10,6 +9,7 @@ use crate::{
     audit,
     error::{Error, Result},
     models::{self, Model, ModelVersion, Stage},
+    sql::{Connection, OptionalExtension, Row, params},
     store::Registry,
 };
 
@@ -129,7 +129,7 @@ impl Registry {
     pub fn champion_epoch(&self) -> Result<u64> {
         self.read(|db| {
             let mut query = db.prepare_cached("SELECT coalesce(max(epoch), 0) FROM reigns")?;
-            Ok(query.query_row([], |r| r.get(0))?)
+            query.query_row(params![], |r| r.get(0))
         })
     }
 
@@ -196,7 +196,7 @@ struct Stored {
 }
 
 impl Stored {
-    fn from_row(r: &Row<'_>) -> rusqlite::Result<Self> {
+    fn from_row(r: &Row) -> Result<Self> {
         Ok(Self {
             epoch: r.get(0)?,
             model: ModelVersion(r.get(1)?),
@@ -221,10 +221,10 @@ impl Stored {
 
 fn current(db: &Connection) -> Result<Option<Stored>> {
     let mut query = db.prepare_cached(&format!("{SELECT} ORDER BY epoch DESC LIMIT 1"))?;
-    Ok(query.query_row([], Stored::from_row).optional()?)
+    query.query_row(params![], Stored::from_row).optional()
 }
 
 fn reign(db: &Connection, epoch: u64) -> Result<Stored> {
     let mut query = db.prepare_cached(&format!("{SELECT} WHERE epoch = ?1"))?;
-    Ok(query.query_row([epoch], Stored::from_row)?)
+    query.query_row([epoch], Stored::from_row)
 }

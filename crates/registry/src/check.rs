@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use rusqlite::Connection;
 use serde::Serialize;
 
 use crate::{
     audit::{self, AuditHead, ChainState},
     error::Result,
     schema,
+    sql::{Connection, Database, params},
     store::Registry,
 };
 
@@ -43,31 +43,32 @@ impl Registry {
     /// # Errors
     /// Storage fails. What is wrong with the content is a finding, not an error.
     pub fn check(&self, anchor: Option<&AuditHead>) -> Result<Vec<Finding>> {
+        let mut found = Vec::new();
+        structure(self.database(), &mut found)?;
         self.read(|db| {
-            let mut found = Vec::new();
-            structure(db, &mut found)?;
             if let ChainState::Broken { seq, because } = audit::walk(db, anchor)? {
                 error(&mut found, format!("the audit chain is broken at row {seq}: {because}"));
             }
             champion(db, &mut found)?;
             self.bundles(db, &mut found)?;
             let running: u64 =
-                db.query_row("SELECT count(*) FROM runs WHERE state = 'running'", [], |r| r.get(0))?;
+                db.query_row("SELECT count(*) FROM runs WHERE state = 'running'", params![], |r| r.get(0))?;
             if running > 0 {
                 let message =
                     format!("{running} training runs never reported an end (still running, or killed)");
                 found.push(Finding { level: Level::Note, message });
             }
-            Ok(found)
-        })
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     fn bundles(&self, db: &Connection, found: &mut Vec<Finding>) -> Result<()> {
-        let mut query =
-            db.prepare("SELECT number, bundle_path FROM models WHERE stage != 'retired' ORDER BY number")?;
-        let mut rows = query.query([])?;
-        while let Some(row) = rows.next()? {
-            let (number, path): (u32, String) = (row.get(0)?, row.get(1)?);
+        let mut query = db.prepare_cached(
+            "SELECT number, bundle_path FROM models WHERE stage != 'retired' ORDER BY number",
+        )?;
+        for row in query.query_map(params![], |row| Ok((row.get::<u32>(0)?, row.get::<String>(1)?)))? {
+            let (number, path) = row?;
             if !self.data_dir().join(&path).exists() {
                 let version = crate::ModelVersion(number);
                 error(
@@ -84,21 +85,13 @@ fn error(found: &mut Vec<Finding>, message: String) {
     found.push(Finding { level: Level::Error, message });
 }
 
-fn structure(db: &Connection, found: &mut Vec<Finding>) -> Result<()> {
-    let version = schema::version(db)?;
+fn structure(database: &dyn Database, found: &mut Vec<Finding>) -> Result<()> {
+    let version = database.version()?;
     if version != schema::KNOWN {
         error(found, format!("the registry has schema {version}, this program knows {}", schema::KNOWN));
     }
-    let mut query = db.prepare("PRAGMA integrity_check (5)")?;
-    for line in query.query_map([], |r| r.get::<_, String>(0))? {
-        let line = line?;
-        if line != "ok" {
-            error(found, format!("the registry's file is damaged: {line}"));
-        }
-    }
-    let mut query = db.prepare("PRAGMA foreign_key_check")?;
-    for table in query.query_map([], |r| r.get::<_, String>(0))? {
-        error(found, format!("a row of table {} refers to one that does not exist", table?));
+    for damage in database.damage()? {
+        error(found, damage);
     }
     Ok(())
 }
@@ -107,8 +100,8 @@ fn structure(db: &Connection, found: &mut Vec<Finding>) -> Result<()> {
 fn champion(db: &Connection, found: &mut Vec<Finding>) -> Result<()> {
     let at_odds: bool = db.query_row(
         "SELECT (SELECT number FROM models WHERE stage = 'champion')
-             IS NOT (SELECT model FROM reigns ORDER BY epoch DESC LIMIT 1)",
-        [],
+             IS DISTINCT FROM (SELECT model FROM reigns ORDER BY epoch DESC LIMIT 1)",
+        params![],
         |r| r.get(0),
     )?;
     if at_odds {
@@ -117,7 +110,7 @@ fn champion(db: &Connection, found: &mut Vec<Finding>) -> Result<()> {
     let untold: bool = db.query_row(
         "SELECT (SELECT count(*) FROM reigns)
              != (SELECT count(*) FROM audit WHERE action IN ('model.promote', 'model.rollback'))",
-        [],
+        params![],
         |r| r.get(0),
     )?;
     if untold {

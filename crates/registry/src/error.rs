@@ -17,6 +17,11 @@ pub enum Error {
     NewerSchema { found: i64, known: i64 },
     #[error("the registry holds {what} that cannot be read")]
     Corrupt { what: &'static str },
+    /// Inside the crate: a query found no row.
+    #[error("the registry lacks a row that it should have")]
+    NoRow,
+    #[error("the registry's address cannot be used: {why}")]
+    BadUrl { why: &'static str },
     #[error("a value could not be written as JSON")]
     Json,
     #[error("a time lies outside the years 0 to 9999")]
@@ -47,15 +52,6 @@ pub enum Error {
 
 fn name(version: &Option<ModelVersion>) -> String {
     version.map_or_else(|| "none".to_owned(), |v| v.to_string())
-}
-
-impl From<rusqlite::Error> for Error {
-    fn from(e: rusqlite::Error) -> Self {
-        match e.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => Self::Busy,
-            _ => Self::Storage(Box::new(e)),
-        }
-    }
 }
 
 impl From<std::io::Error> for Error {

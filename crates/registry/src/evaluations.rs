@@ -1,6 +1,5 @@
 //! Reports on validation, and the one opening of the test set that each model has.
 
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -10,6 +9,7 @@ use crate::{
     audit,
     error::{Error, Result},
     models::{self, ModelVersion},
+    sql::{Connection, OptionalExtension, ToValue, params},
     store::Registry,
 };
 
@@ -115,7 +115,7 @@ impl Registry {
     }
 }
 
-fn select_evaluations(db: &Connection, filter: &str, value: impl rusqlite::ToSql) -> Result<Vec<Evaluation>> {
+fn select_evaluations(db: &Connection, filter: &str, value: impl ToValue) -> Result<Vec<Evaluation>> {
     let sql = format!("SELECT model, actor, at, report FROM evaluations WHERE {filter} ORDER BY id DESC");
     let mut query = db.prepare_cached(&sql)?;
     let mut rows = query.query([value])?;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -12,6 +11,7 @@ use crate::{
     audit,
     error::{Error, Result},
     reviews,
+    sql::{Connection, Row, ToValue, params},
     store::Registry,
 };
 
@@ -136,7 +136,7 @@ impl Feedback {
     }
 }
 
-fn select(db: &Connection, filter: &str, value: impl rusqlite::ToSql) -> Result<Vec<Feedback>> {
+fn select(db: &Connection, filter: &str, value: impl ToValue) -> Result<Vec<Feedback>> {
     let sql = format!(
         "SELECT f.id, f.prediction_id, f.verdict, f.severity, f.rarity, f.disease_code, f.comment, f.actor, f.created_at, r.id
          FROM feedback f JOIN reviews r ON r.feedback = f.id WHERE {filter} ORDER BY f.id"
@@ -150,7 +150,7 @@ fn select(db: &Connection, filter: &str, value: impl rusqlite::ToSql) -> Result<
     Ok(out)
 }
 
-fn read(r: &Row<'_>) -> Result<Feedback> {
+fn read(r: &Row) -> Result<Feedback> {
     let (verdict, created_at): (String, String) = (r.get(2)?, r.get(8)?);
     Ok(Feedback {
         id: r.get(0)?,

@@ -1,14 +1,14 @@
 //! The system of record: training runs, model versions and their stages, evaluations, openings of the
 //! test set, feedback, reviews, and a hash-chained audit of every decision.
 //!
-//! One SQLite file (`registry.db`) in the data directory, shared by several processes: any number of readers and one
-//! writer at a time, each in its turn (`registry.lock`). Every call blocks and is durable when it returns
-//! (`synchronous = FULL`). The outcome of a write that ended in an error or a killed process is unknown to its caller,
+//! One SQLite file (`registry.db`) in the data directory, shared by the processes of one machine, or a PostgreSQL database
+//! that replicas share: any number of readers and one writer at a time, each in its turn. Every call blocks and is
+//! durable when it returns. The outcome of a write that ended in an error or a killed process is unknown to its caller,
 //! so every write may be repeated: with the same key, or the same content, it answers what the first one answered and
 //! changes nothing.
 //!
 //! Nothing here reads a clock or draws an identifier of a case: time, actor and keys are passed in. No signature
-//! shows SQL, so that another database can stand behind the same calls.
+//! shows SQL.
 
 mod act;
 mod audit;
@@ -21,6 +21,7 @@ mod models;
 mod reviews;
 mod runs;
 mod schema;
+mod sql;
 mod store;
 mod trials;
 mod turn;

@@ -6,7 +6,6 @@ use std::{
     str::FromStr,
 };
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -16,6 +15,7 @@ use crate::{
     audit,
     error::{Error, Result},
     runs,
+    sql::{Connection, OptionalExtension, Row, params},
     store::Registry,
 };
 
@@ -237,7 +237,7 @@ impl Registry {
     pub fn models(&self) -> Result<Vec<Model>> {
         self.read(|db| {
             let mut query = db.prepare_cached(&format!("{SELECT} ORDER BY number DESC"))?;
-            let rows = query.query_map([], Stored::from_row)?;
+            let rows = query.query_map(params![], Stored::from_row)?;
             rows.map(|row| row?.model()).collect()
         })
     }
@@ -281,7 +281,7 @@ struct Stored {
 }
 
 impl Stored {
-    fn from_row(r: &Row<'_>) -> rusqlite::Result<Self> {
+    fn from_row(r: &Row) -> Result<Self> {
         Ok(Self {
             number: r.get(0)?,
             bundle_path: r.get(1)?,

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -12,6 +11,7 @@ use crate::{
     audit,
     error::{Error, Result},
     feedback::Verdict,
+    sql::{Connection, OptionalExtension, Row, params},
     store::Registry,
 };
 
@@ -129,7 +129,7 @@ impl Registry {
     /// Storage fails.
     pub fn reviews(&self, state: Option<ReviewState>, after: u64, limit: u32) -> Result<Vec<Review>> {
         self.read(|db| {
-            let filter = if state.is_some() { "state = ?1" } else { "?1 IS NULL" };
+            let filter = if state.is_some() { "state = ?1" } else { "CAST(?1 AS TEXT) IS NULL" };
             let sql = format!("{SELECT} WHERE {filter} AND id > ?2 ORDER BY id LIMIT ?3");
             let mut query = db.prepare_cached(&sql)?;
             let mut rows = query.query(params![state.map(ReviewState::code), after, limit])?;
@@ -154,11 +154,11 @@ pub(crate) fn open(
         Verdict::Wrong => "reported_wrong",
         Verdict::Confirmed => "reported_confirmed",
     };
-    Ok(tx.query_row(
+    tx.query_row(
         "INSERT INTO reviews (prediction_id, feedback, state, reason, opened_at) VALUES (?1, ?2, 'open', ?3, ?4) RETURNING id",
         params![prediction, feedback, reason, stamp(act.at)?],
         |r| r.get(0),
-    )?)
+    )
 }
 
 const SELECT: &str = "SELECT id, prediction_id, feedback, state, reason, opened_at, resolved_at, resolved_by, resolution \
@@ -185,7 +185,7 @@ struct Stored {
 }
 
 impl Stored {
-    fn from_row(r: &Row<'_>) -> rusqlite::Result<Self> {
+    fn from_row(r: &Row) -> Result<Self> {
         Ok(Self {
             id: r.get(0)?,
             prediction_id: r.get(1)?,

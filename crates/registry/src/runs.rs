@@ -1,6 +1,5 @@
 //! Training runs: what was asked, and how it ended.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -8,6 +7,7 @@ use time::OffsetDateTime;
 use crate::{
     act::{from_json, parse_stamp, stamp, to_json},
     error::{Error, Result},
+    sql::{Connection, OptionalExtension, Row, params},
     store::Registry,
 };
 
@@ -216,7 +216,7 @@ struct Stored {
 }
 
 impl Stored {
-    fn from_row(r: &Row<'_>) -> rusqlite::Result<Self> {
+    fn from_row(r: &Row) -> Result<Self> {
         Ok(Self {
             id: r.get(0)?,
             started_at: r.get(1)?,

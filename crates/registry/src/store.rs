@@ -1,34 +1,20 @@
-//! The file, its connections and its transactions.
+//! The registry: where it is stored, and its transactions.
 
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
-
-use crate::{error::Result, schema, turn::Turnstile};
-
-/// Idle read connections kept; more than this many at once are opened and closed again.
-const IDLE_READERS: usize = 4;
-
-/// How long a call waits for its turn, and then for the write lock, before it answers [`crate::Error::Busy`].
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The one connection that writes, and its way to the write lock.
-struct Writer {
-    db: Connection,
-    turnstile: Turnstile,
-}
+use crate::{
+    error::{Error, Result},
+    schema,
+    sql::{Connection, Database, Postgres, Sqlite},
+};
 
 /// Handle on one registry. Share it by reference or `Arc` between threads; open one per process.
 pub struct Registry {
     data_dir: PathBuf,
-    file: PathBuf,
-    writer: Mutex<Writer>,
-    readers: Mutex<Vec<Connection>>,
+    database: Box<dyn Database>,
 }
 
 impl Registry {
@@ -38,23 +24,22 @@ impl Registry {
     /// The file cannot be made, opened or read, or a newer program wrote it.
     pub fn open(data_dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(data_dir)?;
-        let file = data_dir.join("registry.db");
-        let mut turnstile = Turnstile::open(&data_dir.join("registry.lock"))?;
-        let mut db = connect(&file)?;
-        // FULL in WAL mode syncs the log at every commit: what was acknowledged survives a power cut.
-        db.pragma_update(None, "synchronous", "FULL")?;
-        if !(is_wal(&db)? && schema::is_current(&db)?) {
-            // One after the other: SQLite answers "busy" at once to two that change the mode together.
-            let _turn = turnstile.pass(PATIENCE)?;
-            db.pragma_update(None, "journal_mode", "WAL")?;
-            schema::migrate(&mut db)?;
-        }
-        Ok(Self {
-            data_dir: data_dir.to_owned(),
-            file,
-            writer: Mutex::new(Writer { db, turnstile }),
-            readers: Mutex::default(),
-        })
+        Self::on(Box::new(Sqlite::open(data_dir)?), data_dir)
+    }
+
+    /// Opens the registry in a PostgreSQL database that replicas share: `postgresql://user@host/database`, or the
+    /// `key=value` form. Bundles still lie in `data_dir`, which the replicas must share, too.
+    ///
+    /// # Errors
+    /// The text is no connection string; the server cannot be reached; a newer program wrote the database.
+    pub fn connect(url: &str, data_dir: &Path) -> Result<Self> {
+        std::fs::create_dir_all(data_dir)?;
+        Self::on(Box::new(Postgres::open(url)?), data_dir)
+    }
+
+    fn on(database: Box<dyn Database>, data_dir: &Path) -> Result<Self> {
+        schema::migrate(database.as_ref())?;
+        Ok(Self { data_dir: data_dir.to_owned(), database })
     }
 
     /// The directory that bundle paths are relative to.
@@ -63,60 +48,33 @@ impl Registry {
         &self.data_dir
     }
 
+    pub(crate) fn database(&self) -> &dyn Database {
+        self.database.as_ref()
+    }
+
     /// Runs `work` in one write transaction: all of it is stored, or nothing.
-    pub(crate) fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let mut writer = lock(&self.writer);
-        let Writer { db, turnstile } = &mut *writer;
-        let turn = turnstile.pass(PATIENCE)?;
-        // Immediate: the lock is taken before the first read, so what was read still holds at commit.
-        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        drop(turn);
-        let out = work(&tx)?;
-        tx.commit()?;
-        Ok(out)
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&Connection<'_>) -> Result<T>) -> Result<T> {
+        let (mut work, mut out) = (Some(work), None);
+        self.database.write(&mut |db| {
+            out = work.take().map(|work| work(db)).transpose()?;
+            Ok(())
+        })?;
+        out.ok_or(Error::Busy)
     }
 
     /// Runs `work` on one snapshot of the registry; never waits for a writer.
-    pub(crate) fn read<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        let idle = lock(&self.readers).pop();
-        let mut db = match idle {
-            Some(db) => db,
-            None => {
-                let db = connect(&self.file)?;
-                db.pragma_update(None, "query_only", true)?;
-                db
-            }
-        };
-        let tx = db.transaction_with_behavior(TransactionBehavior::Deferred)?;
-        let out = work(&tx)?;
-        drop(tx);
-        let mut readers = lock(&self.readers);
-        if readers.len() < IDLE_READERS {
-            readers.push(db);
-        }
-        Ok(out)
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection<'_>) -> Result<T>) -> Result<T> {
+        let (mut work, mut out) = (Some(work), None);
+        self.database.read(&mut |db| {
+            out = work.take().map(|work| work(db)).transpose()?;
+            Ok(())
+        })?;
+        out.ok_or(Error::Busy)
     }
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("Registry").field("database", &self.database.name()).finish_non_exhaustive()
     }
-}
-
-fn connect(file: &Path) -> Result<Connection> {
-    let db = Connection::open(file)?;
-    db.busy_timeout(PATIENCE)?;
-    db.pragma_update(None, "foreign_keys", true)?;
-    db.set_prepared_statement_cache_capacity(64);
-    Ok(db)
-}
-
-fn is_wal(db: &Connection) -> Result<bool> {
-    Ok(db.pragma_query_value(None, "journal_mode", |r| Ok(r.get_ref(0)?.as_str()? == "wal"))?)
-}
-
-/// A poisoned lock is taken over: an unfinished transaction was rolled back when the panicking thread unwound.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

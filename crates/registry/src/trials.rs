@@ -1,6 +1,5 @@
 //! The trials of a run's search, each kept when it ends.
 
-use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -9,6 +8,7 @@ use crate::{
     act::{from_json, parse_stamp, stamp, to_json},
     error::{Error, Result},
     runs::{self, RunState},
+    sql::{Connection, Row, params},
     store::Registry,
 };
 
@@ -154,7 +154,7 @@ struct Stored {
 }
 
 impl Stored {
-    fn from_row(r: &Row<'_>) -> rusqlite::Result<Self> {
+    fn from_row(r: &Row) -> Result<Self> {
         Ok(Self {
             number: r.get(0)?,
             state: r.get(1)?,

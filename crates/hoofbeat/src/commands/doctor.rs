@@ -173,9 +173,11 @@ fn stores(deployment: &Deployment, findings: &mut Findings) {
         Ok(found) => {
             for finding in &found {
                 match finding.level {
-                    Level::Error => {
-                        findings.wrong("registry", &finding.message, "restore registry.db from a backup")
-                    }
+                    Level::Error => findings.wrong(
+                        "registry",
+                        &finding.message,
+                        "restore the registry (registry.db, or its database) from a backup",
+                    ),
                     Level::Note => findings.add("registry", State::Note, &finding.message, None),
                 }
             }

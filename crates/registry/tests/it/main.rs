@@ -6,6 +6,7 @@ mod audit_chain;
 mod champions;
 mod crash;
 mod opinions;
+mod postgres;
 mod records;
 mod trials;
 
@@ -49,6 +50,25 @@ pub fn validated(registry: &Registry, id: &str) -> ModelVersion {
     version
 }
 
+/// The registry of a folder, in SQLite or, in the run on PostgreSQL, there.
 pub fn open(dir: &Path) -> Registry {
-    Registry::open(dir).unwrap()
+    match std::env::var(postgres::SERVER) {
+        Ok(server) => Registry::connect(&postgres::database(&server, dir), dir).unwrap(),
+        Err(_) => Registry::open(dir).unwrap(),
+    }
+}
+
+/// Whether a query over one key finds something, asked behind the registry's back.
+pub(crate) fn exists(dir: &Path, query: &str, key: &str) -> bool {
+    match std::env::var(postgres::SERVER) {
+        Ok(server) => {
+            let address = postgres::database(&server, dir);
+            let mut raw = ::postgres::Client::connect(&address, ::postgres::NoTls).unwrap();
+            raw.query_opt(&query.replace("?1", "$1"), &[&key]).unwrap().is_some()
+        }
+        Err(_) => {
+            let raw = rusqlite::Connection::open(dir.join("registry.db")).unwrap();
+            raw.prepare(query).unwrap().exists([key]).unwrap()
+        }
+    }
 }
