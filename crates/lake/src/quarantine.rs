@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use arrow::array::AsArray;
 use uuid::Uuid;
 
+use crate::lineage::History;
 use crate::schema::{Kind, columns};
-use crate::table::ingest_of;
+use crate::versions::VersionSet;
 use crate::{Lake, LakeError, scan};
 
 /// Which refused rows are wanted; the default is all of them.
@@ -53,8 +54,8 @@ impl QuarantineFilter {
 }
 
 impl Lake {
-    /// Up to `limit` refused rows of the ingests up to dataset version `version` (0: those before the first), oldest first.
-    /// Counts by source and reason need no scan: [`Totals::quarantined_by`](crate::Totals::quarantined_by).
+    /// Up to `limit` refused rows of the ingests that dataset version `version` came from (0: those before the first), oldest
+    /// first. Counts by source and reason need no scan: [`Totals::quarantined_by`](crate::Totals::quarantined_by).
     ///
     /// # Errors
     /// [`LakeError::NoSuchVersion`].
@@ -64,34 +65,23 @@ impl Lake {
         filter: &QuarantineFilter,
         limit: usize,
     ) -> Result<Vec<QuarantinedRow>, LakeError> {
-        if version > 0 {
-            self.version(version)?;
-        }
-        let mut wanted = HashSet::new();
-        for finished in self.finished()? {
-            let ingest = finished.record.ingest;
-            if ingest.dataset_version <= version && filter.ingest_id.is_none_or(|id| id == ingest.ingest_id) {
-                wanted.insert(ingest.ingest_id);
-            }
-        }
-        self.read_quarantine(&wanted, filter, limit)
+        let history = self.history()?;
+        let lineage = if version > 0 { history.ancestry(version)? } else { VersionSet::default() };
+        let mut wanted = refused_by(&history, &lineage);
+        wanted.retain(|id| filter.ingest_id.is_none_or(|only| only == *id));
+        self.read_quarantine(&history, &wanted, filter, limit)
     }
 
     fn read_quarantine(
         &self,
+        history: &History,
         ingests: &HashSet<Uuid>,
         filter: &QuarantineFilter,
         limit: usize,
     ) -> Result<Vec<QuarantinedRow>, LakeError> {
         use columns::{FILE, INGEST_ID, RAW, REASONS, ROW, SOURCE};
         let (table, mut found) = (self.quarantine_table(), Vec::new());
-        if !table.exists() {
-            return Ok(found);
-        }
-        let mut files = table.snapshot(None)?.files;
-        let may_hold =
-            |name: &str| ingest_of(name).is_none_or(|id| id.parse().is_ok_and(|id| ingests.contains(&id)));
-        files.retain(|file| may_hold(&file.name));
+        let files = self.quarantine_files(history)?;
         for batch in scan::batches(&table, &files, &[INGEST_ID, SOURCE, FILE, ROW, REASONS, RAW])? {
             let batch = batch?;
             let text = |name: &str| scan::column(&batch, name, Kind::Text);
@@ -120,19 +110,30 @@ impl Lake {
         Ok(found)
     }
 
-    /// Keys of the refused rows that are stored. The caller has swept rows of unfinished ingests.
-    pub(crate) fn load_quarantined(&self) -> Result<HashSet<u64>, LakeError> {
+    /// Keys of the refused rows of the newest version's lineage. The caller has swept what is not in force.
+    pub(crate) fn load_quarantined(&self, history: &History) -> Result<HashSet<u64>, LakeError> {
         let table = self.quarantine_table();
         let mut keys = HashSet::new();
-        if !table.exists() {
-            return Ok(keys);
-        }
-        let files = table.snapshot(None)?.files;
-        for batch in scan::batches(&table, &files, &[columns::ROW_KEY])? {
+        let files = self.quarantine_files(history)?;
+        let wanted = refused_by(history, &history.head_ancestry());
+        for batch in scan::batches(&table, &files, &[columns::ROW_KEY, columns::INGEST_ID])? {
             let batch = batch?;
-            let column = scan::longs(&batch, columns::ROW_KEY)?;
-            keys.extend(column.iter().flatten().map(i64::cast_unsigned));
+            let row_keys = scan::longs(&batch, columns::ROW_KEY)?;
+            let ingests = scan::column(&batch, columns::INGEST_ID, Kind::Text)?;
+            for (key, id) in row_keys.iter().zip(ingests.as_string::<i32>()) {
+                let id = id.and_then(|id| id.parse().ok());
+                keys.extend(
+                    key.filter(|_| id.is_some_and(|id| wanted.contains(&id))).map(i64::cast_unsigned),
+                );
+            }
         }
         Ok(keys)
     }
+}
+
+/// The ingests whose refused rows belong to a lineage; those before the first version belong to all.
+fn refused_by(history: &History, lineage: &VersionSet) -> HashSet<Uuid> {
+    let belongs = |version: u64| version == 0 || lineage.contains(version);
+    let ingests = history.ingests().filter(|ingest| belongs(ingest.dataset_version));
+    ingests.map(|ingest| ingest.ingest_id).collect()
 }

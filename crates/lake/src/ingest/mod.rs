@@ -18,7 +18,7 @@ use crate::data_file::DataFiles;
 use crate::index::CaseIndex;
 use crate::lock::Lock;
 use crate::outcome::{Outcomes, key};
-use crate::record::{CommitRecord, IngestRecord, IngestedFile, OutcomeCount, RECORD_KEY};
+use crate::record::{Act, CommitRecord, IngestRecord, IngestedFile, OutcomeCount, RECORD_KEY};
 use crate::schema::{self, Column, Schema};
 use crate::slots::{SlotRule, Strata};
 use crate::{CaseRow, Lake, LakeError, QuarantineRow, table};
@@ -115,13 +115,13 @@ impl Lake {
     pub fn begin_ingest(&self, meta: IngestMeta, rule: impl SlotRule + 'static) -> Result<Ingest, LakeError> {
         let all_columns = schema::case_columns(&meta.schema)?;
         let lock = self.lock()?;
-        let finished = self.finished()?;
-        self.sweep(&finished)?;
-        let last = finished.last().map(|last| &last.record);
+        let history = self.history()?;
+        self.sweep(&history)?;
+        let parent = history.head();
         let ingest_id = Uuid::now_v7();
         let quarantine_columns = schema::quarantine_columns();
         let prefix = table::file_prefix(&ingest_id.to_string());
-        let cases = CaseColumns::new(&meta.schema, &all_columns);
+        let cases = CaseColumns::new(&meta.schema, &all_columns, parent + 1);
         let quarantine = QuarantineColumns::new(ingest_id, &quarantine_columns);
         // Files are opened with their first rows only; the folders must be there.
         for table in [self.cases(), self.quarantine_table()] {
@@ -131,12 +131,13 @@ impl Lake {
         let quarantine_files =
             DataFiles::start(&self.quarantine_table().dir, prefix, &quarantine_columns, quarantine.schema())?;
         Ok(Ingest {
-            index: self.load_index()?,
-            quarantined: self.load_quarantined()?,
-            strata: last.map(|last| Strata::resume(&last.strata)).unwrap_or_default(),
+            index: self.load_index(&history)?,
+            quarantined: self.load_quarantined(&history)?,
+            strata: Strata::resume(&history.strata()),
             record: IngestRecord {
                 ingest_id,
-                dataset_version: last.map_or(0, |last| last.ingest.dataset_version),
+                dataset_version: parent,
+                parent: (parent > 0).then_some(parent),
                 created_at: meta.now,
                 source: meta.source.clone(),
                 files: Vec::new(),
@@ -286,20 +287,16 @@ impl Ingest {
         let quarantine_files = self.quarantine_files.finish()?;
         if self.record.accepted + self.record.quarantined > 0 {
             let (cases, quarantine) = (self.lake.cases(), self.lake.quarantine_table());
-            quarantine.create(&schema::quarantine_columns(), false)?;
-            cases.create(&self.all_columns, true)?;
+            quarantine.create(&schema::quarantine_columns())?;
+            cases.create(&self.all_columns)?;
             cases.add_columns(&self.all_columns)?;
             if !quarantine_files.is_empty() {
                 let record = serde_json::json!({ "ingest_id": self.record.ingest_id });
                 quarantine.append(&quarantine_files, RECORD_KEY, record)?;
             }
-            let record = CommitRecord { ingest: self.record.clone(), strata: self.strata.counts() };
-            let record = serde_json::to_value(record).map_err(|source| LakeError::BadRecord {
-                table: cases.name,
-                commit: 0,
-                source,
-            })?;
-            cases.append(&case_files, RECORD_KEY, record)?;
+            let act = Act::Ingest(self.record.clone());
+            let record = CommitRecord { act, strata: self.strata.counts(), quarantine: None };
+            cases.append(&case_files, RECORD_KEY, record.to_json(cases.name)?)?;
         }
         drop(self.lock);
         Ok(IngestReport {
