@@ -29,6 +29,7 @@ pub mod predictions;
 mod quarantine;
 mod record;
 mod restore;
+mod rewrite;
 mod scan;
 mod schema;
 mod selection;
@@ -46,6 +47,7 @@ pub use quarantine::{QuarantineFilter, QuarantinedRow};
 pub use record::{
     DatasetVersion, IngestRecord, IngestedFile, OutcomeCount, Purpose, Removed, RemovedRefused, Totals,
 };
+pub use rewrite::{Compacted, Erasure, Refused, Removal, Retention, Rewriting};
 pub use scan::{CaseChunk, CaseScan};
 pub use schema::{Schema, columns};
 pub use selection::{SelectedFile, Selection};

@@ -125,6 +125,18 @@ impl History {
         changes.flat_map(|change| &change.replaced).map(String::as_str).collect()
     }
 
+    /// Files of `cases` that are no longer part of it, whether or not they are still on the disk.
+    pub(crate) fn replaced_cases(&self) -> Vec<String> {
+        self.rewritings().flat_map(|rewritten| rewritten.replaced.clone()).collect()
+    }
+
+    /// Tells of a file's name whether the file is older than the column of the dataset version.
+    pub(crate) fn files_without_version(&self) -> impl Fn(&str) -> bool {
+        let old = self.ingests().filter(|ingest| ingest.parent.is_none());
+        let old: HashSet<String> = old.map(|ingest| ingest.ingest_id.to_string()).collect();
+        move |name| ingest_of(name).is_some_and(|id| old.contains(id))
+    }
+
     /// Files of `cases` that must be gone from the disk.
     pub(crate) fn purged_cases(&self) -> HashSet<&str> {
         let rewritings: Vec<_> = self.rewritings().collect();

@@ -31,6 +31,8 @@ pub struct QuarantinedRow {
     pub reasons: Vec<String>,
     /// The row as it came: patient data. Show it only to who asked for it; never log it.
     pub raw: String,
+    #[serde(skip)]
+    key: u64,
 }
 
 impl std::fmt::Debug for QuarantinedRow {
@@ -41,6 +43,13 @@ impl std::fmt::Debug for QuarantinedRow {
             .field("row", &self.row)
             .field("reasons", &self.reasons)
             .finish_non_exhaustive()
+    }
+}
+
+impl QuarantinedRow {
+    /// What tells it from all others.
+    pub(crate) fn place(&self) -> (Uuid, u64) {
+        (self.ingest_id, self.key)
     }
 }
 
@@ -65,49 +74,61 @@ impl Lake {
         filter: &QuarantineFilter,
         limit: usize,
     ) -> Result<Vec<QuarantinedRow>, LakeError> {
-        let history = self.history()?;
-        let lineage = if version > 0 { history.ancestry(version)? } else { VersionSet::default() };
-        let mut wanted = refused_by(&history, &lineage);
-        wanted.retain(|id| filter.ingest_id.is_none_or(|only| only == *id));
-        self.read_quarantine(&history, &wanted, filter, limit)
+        let mut rows = Vec::new();
+        if limit > 0 {
+            self.each_quarantined(version, filter, |row| {
+                rows.push(row);
+                rows.len() < limit
+            })?;
+        }
+        Ok(rows)
     }
 
-    fn read_quarantine(
+    /// Hands the same rows to `each`, one after the other, while it wants more.
+    ///
+    /// # Errors
+    /// As [`Lake::quarantine`].
+    pub fn each_quarantined(
         &self,
-        history: &History,
-        ingests: &HashSet<Uuid>,
+        version: u64,
         filter: &QuarantineFilter,
-        limit: usize,
-    ) -> Result<Vec<QuarantinedRow>, LakeError> {
-        use columns::{FILE, INGEST_ID, RAW, REASONS, ROW, SOURCE};
-        let (table, mut found) = (self.quarantine_table(), Vec::new());
-        let files = self.quarantine_files(history)?;
-        for batch in scan::batches(&table, &files, &[INGEST_ID, SOURCE, FILE, ROW, REASONS, RAW])? {
+        mut each: impl FnMut(QuarantinedRow) -> bool,
+    ) -> Result<(), LakeError> {
+        use columns::{FILE, INGEST_ID, RAW, REASONS, ROW, ROW_KEY, SOURCE};
+        let history = self.history()?;
+        let lineage = if version > 0 { history.ancestry(version)? } else { VersionSet::default() };
+        let mut ingests = refused_by(&history, &lineage);
+        ingests.retain(|id| filter.ingest_id.is_none_or(|only| only == *id));
+        let (table, files) = (self.quarantine_table(), self.quarantine_files(&history)?);
+        let wanted = [INGEST_ID, SOURCE, FILE, ROW, REASONS, RAW, ROW_KEY];
+        for batch in scan::batches(&table, &files, &wanted)? {
             let batch = batch?;
             let text = |name: &str| scan::column(&batch, name, Kind::Text);
             let (ingest_id, source, file, reasons) =
                 (text(INGEST_ID)?, text(SOURCE)?, text(FILE)?, text(REASONS)?);
-            let (raw, row) = (text(RAW)?, scan::longs(&batch, ROW)?);
+            let (raw, row, key) = (text(RAW)?, scan::longs(&batch, ROW)?, scan::longs(&batch, ROW_KEY)?);
             for at in 0..batch.num_rows() {
-                if found.len() >= limit {
-                    return Ok(found);
-                }
                 let ingest_id = ingest_id.as_string::<i32>().value(at).parse().unwrap_or_default();
                 let all: Vec<&str> = reasons.as_string::<i32>().value(at).split(';').collect();
                 let source = source.as_string::<i32>().value(at);
-                if ingests.contains(&ingest_id) && filter.matches(source, &all) {
-                    found.push(QuarantinedRow {
-                        ingest_id,
-                        source: source.to_owned(),
-                        file: file.as_string::<i32>().value(at).to_owned(),
-                        row: row.value(at).cast_unsigned(),
-                        reasons: all.into_iter().map(str::to_owned).collect(),
-                        raw: raw.as_string::<i32>().value(at).to_owned(),
-                    });
+                if !ingests.contains(&ingest_id) || !filter.matches(source, &all) {
+                    continue;
+                }
+                let more = each(QuarantinedRow {
+                    ingest_id,
+                    source: source.to_owned(),
+                    file: file.as_string::<i32>().value(at).to_owned(),
+                    row: row.value(at).cast_unsigned(),
+                    reasons: all.into_iter().map(str::to_owned).collect(),
+                    raw: raw.as_string::<i32>().value(at).to_owned(),
+                    key: key.value(at).cast_unsigned(),
+                });
+                if !more {
+                    return Ok(());
                 }
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Keys of the refused rows of the newest version's lineage. The caller has swept what is not in force.

@@ -22,6 +22,9 @@ pub struct IngestedFile {
     pub sha256: Option<String>,
     /// Data rows in it.
     pub rows: u64,
+    /// The header of a CSV file, by which its refused rows can be read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<Vec<String>>,
 }
 
 /// Rows with one outcome.
@@ -38,7 +41,7 @@ pub struct IngestRecord {
     pub ingest_id: Uuid,
     /// The dataset version that holds its rows: a new one where `accepted > 0`, else the one before.
     pub dataset_version: u64,
-    /// The dataset version that its rows were added to; `None` for the first, and in records older than lineages.
+    /// The dataset version that its rows were added to; 0 for the first. `None` in records older than lineages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<u64>,
     #[serde(with = "time::serde::rfc3339")]
@@ -51,6 +54,9 @@ pub struct IngestRecord {
     pub quarantined: u64,
     /// Rows whose case (or, for a refused row, whose text and reasons) was there already.
     pub duplicates: u64,
+    /// Refused rows of earlier ingests that were read again and left `quarantine`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub released: u64,
     /// Accepted rows by outcome, ascending.
     pub outcomes: Vec<OutcomeCount>,
     /// Accepted rows by their own source, which a file may give row by row.
@@ -62,6 +68,11 @@ pub struct IngestRecord {
     /// The study's column of notes, where it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(rows: &u64) -> bool {
+    *rows == 0
 }
 
 /// Sums over all ingests up to a dataset version.

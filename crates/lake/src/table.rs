@@ -224,6 +224,16 @@ impl Table {
         Ok(deleted)
     }
 
+    /// Bytes of a data file on the disk; `None` where there is none.
+    pub(crate) fn size_on_disk(&self, name: &str) -> Result<Option<u64>, LakeError> {
+        let path = self.dir.join(name);
+        match std::fs::metadata(&path) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(LakeError::io(&path)(error)),
+        }
+    }
+
     /// Lifts the promise that rows are never taken out, which tables were made with before persons could be erased.
     fn allow_removal(&self) -> Result<(), LakeError> {
         let url = self.url()?;

@@ -114,7 +114,8 @@ impl Reader<'_> {
         }
         task.at(rows);
         let (bytes, sha256) = digest(path).with_context(place)?;
-        self.ingest.file(IngestedFile { name: name.to_owned(), bytes, sha256: Some(sha256), rows });
+        let header = cases.header().map(<[String]>::to_vec);
+        self.ingest.file(IngestedFile { name: name.to_owned(), bytes, sha256: Some(sha256), rows, header });
         Ok(cases.columns())
     }
 

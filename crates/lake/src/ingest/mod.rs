@@ -19,9 +19,10 @@ use crate::index::CaseIndex;
 use crate::lock::Lock;
 use crate::outcome::{Outcomes, key};
 use crate::record::{Act, CommitRecord, IngestRecord, IngestedFile, OutcomeCount, RECORD_KEY};
+use crate::rewrite::Going;
 use crate::schema::{self, Column, Schema};
 use crate::slots::{SlotRule, Strata};
-use crate::{CaseRow, Lake, LakeError, QuarantineRow, table};
+use crate::{CaseRow, Lake, LakeError, QuarantineRow, QuarantinedRow, table};
 use case_columns::CaseColumns;
 use quarantine_columns::QuarantineColumns;
 
@@ -65,6 +66,8 @@ pub struct IngestReport {
     pub refused: u64,
     /// Refused rows added to `quarantine`.
     pub quarantined: u64,
+    /// Refused rows of earlier ingests that left `quarantine`.
+    pub released: u64,
     /// All refused rows of the input by reason (`field:code`); a row counts once for each of its reasons.
     pub refused_by_reason: BTreeMap<String, u64>,
     /// Rows added to `cases` by outcome, ascending.
@@ -96,6 +99,8 @@ pub struct Ingest {
     /// Same refused rows so far in the file being read: identical rows of one file are different rows.
     repeats: HashMap<u64, u64>,
     repeats_of: String,
+    /// Refused rows of earlier ingests that leave the quarantine: ingest and key.
+    released: HashSet<(Uuid, u64)>,
     failed: bool,
 }
 
@@ -137,13 +142,14 @@ impl Lake {
             record: IngestRecord {
                 ingest_id,
                 dataset_version: parent,
-                parent: (parent > 0).then_some(parent),
+                parent: Some(parent),
                 created_at: meta.now,
                 source: meta.source.clone(),
                 files: Vec::new(),
                 accepted: 0,
                 quarantined: 0,
                 duplicates: 0,
+                released: 0,
                 outcomes: Vec::new(),
                 sources: BTreeMap::new(),
                 reasons: BTreeMap::new(),
@@ -166,6 +172,7 @@ impl Lake {
             refused_by_reason: BTreeMap::new(),
             repeats: HashMap::new(),
             repeats_of: String::new(),
+            released: HashSet::new(),
             failed: false,
         })
     }
@@ -261,6 +268,11 @@ impl Ingest {
         Ok(Pushed::Added)
     }
 
+    /// Takes a refused row of an earlier ingest out of quarantine, because it was read again and pushed as a case.
+    pub fn release(&mut self, row: &QuarantinedRow) {
+        self.released.insert(row.place());
+    }
+
     /// The same for the same row of the same file content, whatever else the ingest holds.
     fn refused_key(&mut self, row: &QuarantineRow<'_>, reasons: &str) -> u64 {
         if self.repeats_of != row.file {
@@ -283,9 +295,18 @@ impl Ingest {
         }
         self.finish_record();
         self.flush()?;
+        let released = self.released;
+        let going = match released.is_empty() {
+            true => Going::default(),
+            false => self.lake.refused_to_go(&self.lake.history()?, &mut |row| {
+                released.contains(&(row.ingest_id, row.key))
+            })?,
+        };
+        self.record.released = going.rows();
+        self.lake.write_staying(&going, &mut self.quarantine_files)?;
         let case_files = self.case_files.finish()?;
         let quarantine_files = self.quarantine_files.finish()?;
-        if self.record.accepted + self.record.quarantined > 0 {
+        if self.record.accepted + self.record.quarantined + self.record.released > 0 {
             let (cases, quarantine) = (self.lake.cases(), self.lake.quarantine_table());
             quarantine.create(&schema::quarantine_columns())?;
             cases.create(&self.all_columns)?;
@@ -295,8 +316,12 @@ impl Ingest {
                 quarantine.append(&quarantine_files, RECORD_KEY, record)?;
             }
             let act = Act::Ingest(self.record.clone());
-            let record = CommitRecord { act, strata: self.strata.counts(), quarantine: None };
+            let quarantine = (self.record.released > 0).then(|| going.change());
+            let record = CommitRecord { act, strata: self.strata.counts(), quarantine };
             cases.append(&case_files, RECORD_KEY, record.to_json(cases.name)?)?;
+            if self.record.released > 0 {
+                self.lake.sweep(&self.lake.history()?)?;
+            }
         }
         drop(self.lock);
         Ok(IngestReport {
@@ -307,6 +332,7 @@ impl Ingest {
             duplicates: self.accepted_duplicates,
             refused: self.refused,
             quarantined: self.record.quarantined,
+            released: self.record.released,
             refused_by_reason: self.refused_by_reason,
             outcomes: self.record.outcomes,
             files: self.record.files,
