@@ -18,6 +18,7 @@ mod case;
 mod check;
 mod cohort;
 mod data_file;
+mod difference;
 mod error;
 mod index;
 mod ingest;
@@ -40,6 +41,7 @@ mod versions;
 pub use case::{CaseRow, Outcome, QuarantineRow, Reason};
 pub use check::{LakeCheck, Leftover};
 pub use cohort::{CellMap, Cohort, CohortCount, CohortQuery, EACH_SLOT, NO_CELL, NO_SLOT};
+pub use difference::{Change, Difference, OutcomeChange};
 pub use error::LakeError;
 pub use ingest::{Ingest, IngestMeta, IngestReport, Pushed};
 pub use open::Lake;
@@ -47,7 +49,7 @@ pub use quarantine::{QuarantineFilter, QuarantinedRow};
 pub use record::{
     DatasetVersion, IngestRecord, IngestedFile, OutcomeCount, Purpose, Removed, RemovedRefused, Totals,
 };
-pub use rewrite::{Compacted, Erasure, Refused, Removal, Retention, Rewriting};
+pub use rewrite::{Compacted, Erasure, Refused, RefusedRow, Removal, Retention, Rewriting};
 pub use scan::{CaseChunk, CaseScan};
 pub use schema::{Schema, columns};
 pub use selection::{SelectedFile, Selection};

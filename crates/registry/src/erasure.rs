@@ -66,7 +66,7 @@ impl Registry {
         self.read(|db| {
             let mut found = ErasedOpinions::default();
             for id in predictions {
-                let mut count = |sql: &str| db.prepare_cached(sql)?.query_row([id], |r| r.get::<_, u64>(0));
+                let count = |sql: &str| db.prepare_cached(sql)?.query_row([id], |r| r.get::<_, u64>(0));
                 found.reviews += count("SELECT count(*) FROM reviews WHERE prediction_id = ?1")?;
                 found.feedback += count("SELECT count(*) FROM feedback WHERE prediction_id = ?1")?;
             }

@@ -1,7 +1,8 @@
-//! Refused rows, read again by another mapping.
+//! Refused rows, read again: by another mapping, or to know whose they are.
 
 use std::io::Cursor;
 
+use super::layout::Field;
 use super::{CaseFile, Format, Reading, Row};
 use crate::FileError;
 
@@ -28,7 +29,25 @@ pub fn read_again(
     alone.collect()
 }
 
+/// The patient's pseudonym in a refused row, whatever else is wrong with it. `None` where it has none or cannot be read.
+/// `header` as for [`read_again`].
+pub fn patient_id_of(row: &str, header: Option<&[String]>, reading: Reading<'_>) -> Option<String> {
+    let mut file = open(&[row], header, reading).ok()?;
+    let cells = file.records.next_record().ok()??.content.ok()?;
+    let id = file.assembler.layout.text(Field::PatientId, &cells).ok()??;
+    Some(id.into_owned())
+}
+
 fn read(rows: &[&str], header: Option<&[String]>, reading: Reading<'_>) -> Result<Vec<Row>, FileError> {
+    // The last item may say that no row had some column: these rows need not be all of their file.
+    Ok(open(rows, header, reading)?.map_while(Result::ok).collect())
+}
+
+fn open<'a>(
+    rows: &[&str],
+    header: Option<&[String]>,
+    reading: Reading<'a>,
+) -> Result<CaseFile<'a>, FileError> {
     let mut text = String::new();
     if let Some(header) = header {
         let delimiter = reading.mapping.map_or(b',', |mapping| mapping.delimiter);
@@ -41,7 +60,5 @@ fn read(rows: &[&str], header: Option<&[String]>, reading: Reading<'_>) -> Resul
         text.push('\n');
     }
     let format = if header.is_some() { Format::Csv } else { Format::Ndjson };
-    let file = CaseFile::stream(Box::new(Cursor::new(text.into_bytes())), Some(format), reading)?;
-    // The last item may say that no row had some column: these rows need not be all of their file.
-    Ok(file.map_while(Result::ok).collect())
+    CaseFile::stream(Box::new(Cursor::new(text.into_bytes())), Some(format), reading)
 }

@@ -19,7 +19,7 @@ use std::{io::Read, path::Path, sync::Arc};
 
 use clinical::{Case, Issue, Study};
 
-pub use again::read_again;
+pub use again::{patient_id_of, read_again};
 pub use format::Format;
 
 use self::{

@@ -24,6 +24,7 @@ use crate::{Lake, LakeError, Purpose};
 
 pub use compact::Compacted;
 pub(crate) use quarantine::Going;
+pub use quarantine::RefusedRow;
 pub use removal::{Erasure, Refused, Removal, Retention};
 
 /// How a rewriting is carried out.

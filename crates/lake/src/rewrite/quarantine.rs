@@ -16,11 +16,21 @@ use crate::{Lake, LakeError, scan};
 
 /// A refused row as it lies in the table.
 #[derive(Clone, Copy)]
-pub(crate) struct RefusedRow<'a> {
-    pub(crate) ingest_id: Uuid,
+pub struct RefusedRow<'a> {
+    pub ingest_id: Uuid,
+    pub source: &'a str,
+    /// Name of the file it came from.
+    pub file: &'a str,
+    /// The row as it came: patient data.
+    pub raw: &'a str,
     pub(crate) key: u64,
-    pub(crate) source: &'a str,
-    pub(crate) raw: &'a str,
+}
+
+impl std::fmt::Debug for RefusedRow<'_> {
+    /// Leaves the patient's data out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RefusedRow").field("ingest_id", &self.ingest_id).finish_non_exhaustive()
+    }
 }
 
 /// Which rows go.
@@ -54,8 +64,8 @@ impl Lake {
         let (mut going, mut by_ingest) = (Going::default(), BTreeMap::<Uuid, RemovedRefused>::new());
         for file in self.quarantine_files(history)? {
             let before = going.rows.len();
-            let wanted =
-                [columns::INGEST_ID, columns::SOURCE, columns::REASONS, columns::RAW, columns::ROW_KEY];
+            use columns::{FILE, INGEST_ID, RAW, REASONS, ROW_KEY, SOURCE};
+            let wanted = [INGEST_ID, SOURCE, FILE, REASONS, RAW, ROW_KEY];
             for batch in scan::batches(&table, std::slice::from_ref(&file), &wanted)? {
                 let batch = Refused::of(&batch?)?;
                 for at in 0..batch.keys.len() {
@@ -111,6 +121,7 @@ impl Lake {
 struct Refused {
     ingest_id: ArrayRef,
     source: ArrayRef,
+    file: ArrayRef,
     reasons: ArrayRef,
     raw: ArrayRef,
     keys: Int64Array,
@@ -121,6 +132,7 @@ impl Refused {
         Ok(Refused {
             ingest_id: texts(batch, columns::INGEST_ID)?,
             source: texts(batch, columns::SOURCE)?,
+            file: texts(batch, columns::FILE)?,
             reasons: texts(batch, columns::REASONS)?,
             raw: texts(batch, columns::RAW)?,
             keys: scan::longs(batch, columns::ROW_KEY)?,
@@ -136,6 +148,7 @@ impl Refused {
             ingest_id: self.ingest_id.as_string::<i32>().value(at).parse().unwrap_or_default(),
             key: self.keys.value(at).cast_unsigned(),
             source: self.source.as_string::<i32>().value(at),
+            file: self.file.as_string::<i32>().value(at),
             raw: self.raw.as_string::<i32>().value(at),
         }
     }

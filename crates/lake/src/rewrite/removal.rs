@@ -7,7 +7,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use uuid::Uuid;
 
 use super::cases::{CaseWriter, texts, versions_of};
-use super::quarantine::{Goes, Going};
+use super::quarantine::{Goes, Going, RefusedRow};
 use super::{Exchange, Rewriting};
 use crate::lineage::History;
 use crate::outcome::key;
@@ -30,7 +30,7 @@ pub struct Erasure<'a> {
     /// The pseudonyms under which the person's cases are stored.
     pub patients: &'a HashSet<String>,
     /// Reads in a refused row's text whose it is.
-    pub refused: &'a dyn Fn(&str) -> Refused,
+    pub refused: &'a dyn Fn(&RefusedRow<'_>) -> Refused,
 }
 
 impl std::fmt::Debug for Erasure<'_> {
@@ -101,7 +101,7 @@ impl Lake {
             of: &theirs,
         };
         let mut unknown = 0;
-        let removal = self.remove(&gone, how, &mut |row| match (erasure.refused)(row.raw) {
+        let removal = self.remove(&gone, how, &mut |row| match (erasure.refused)(row) {
             Refused::Theirs => true,
             Refused::NotTheirs => false,
             Refused::Unknown => {
