@@ -112,19 +112,16 @@ fn limit(text: &str, now: OffsetDateTime) -> Result<OffsetDateTime> {
     let count: i64 = text[..text.len() - 1].parse().ok().filter(|count| *count >= 0).with_context(wanted)?;
     let limit = match unit {
         'd' => now.checked_sub(Duration::days(count.min(4_000_000))),
-        'y' => {
-            let year = i64::from(now.year()).checked_sub(count).and_then(|year| i32::try_from(year).ok());
-            // The 29th of February has its day a year ago on the 28th.
-            let day = |date: Date| {
-                date.replace_year(year?)
-                    .or_else(|_| date.replace_day(28)?.replace_year(year.unwrap_or(0)))
-                    .ok()
-            };
-            day(now.date()).map(|date| date.midnight().assume_utc())
-        }
+        'y' => years_before(now.date(), count).map(|date| date.midnight().assume_utc()),
         _ => bail!(wanted()),
     };
     limit.with_context(|| format!("`{text}` goes back further than the calendar"))
+}
+
+/// The same day so many years before; of a 29th of February, the 28th.
+fn years_before(date: Date, years: i64) -> Option<Date> {
+    let year = i32::try_from(i64::from(date.year()).checked_sub(years)?).ok()?;
+    date.replace_year(year).or_else(|_| date.replace_day(28)?.replace_year(year)).ok()
 }
 
 #[cfg(test)]
