@@ -182,6 +182,95 @@ pub enum Dataset {
         #[arg(long)]
         raw: bool,
     },
+    /// What one dataset version has and another has not, by class, source and disease
+    Diff {
+        /// Dataset version
+        #[arg(value_name = "A")]
+        before: u64,
+        /// Dataset version
+        #[arg(value_name = "B")]
+        after: u64,
+    },
+    /// Go back: a new dataset version with the rows of an older one; nothing is lost
+    Restore {
+        /// Dataset version to go back to
+        #[arg(id = "dataset_version", value_name = "VERSION")]
+        version: u64,
+    },
+    /// Put the small files of many ingests together; every dataset version keeps its rows
+    Compact {
+        /// Delete the files that were replaced, now and before
+        #[arg(long)]
+        vacuum: bool,
+        /// Say what would be done, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Erase a person: from every dataset version, quarantine, prediction log, feedback and reviews
+    Erase(Erase),
+    /// Delete cases that have been kept long enough, from every dataset version
+    Retain(Retain),
+    /// Read refused rows again by a corrected mapping; those that are accepted become a new dataset version
+    Release(Release),
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(group(clap::ArgGroup::new("who").required(true).args(["patient", "patient_file"])))]
+pub struct Erase {
+    /// Pseudonym of the person, as the dataset has it
+    #[arg(long, value_name = "ID")]
+    pub patient: Option<String>,
+    /// File with one pseudonym a line (`-`: standard input), so that none is seen in the list of processes
+    #[arg(long, value_name = "FILE")]
+    pub patient_file: Option<PathBuf>,
+    /// Mapping by which the refused rows were read, where their files do not name the column `patient_id`
+    #[arg(long, value_name = "FILE")]
+    pub map: Option<PathBuf>,
+    /// Why; kept in the audit, so without a patient's data
+    #[arg(long, value_name = "TEXT", default_value = "a person's request")]
+    pub reason: String,
+    /// Say what would be erased, and erase nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Retain {
+    /// Cases recorded before this go: a date (2015-12-31), or an age in days or years (3650d, 10y)
+    #[arg(long, value_name = "D")]
+    pub older_than: String,
+    /// Only cases of this source
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// Why; kept in the audit
+    #[arg(long, value_name = "TEXT", default_value = "the retention period has ended")]
+    pub reason: String,
+    /// Say what would be deleted, and delete nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(group(clap::ArgGroup::new("which").required(true).multiple(true).args(["ingest", "reason", "source"])))]
+pub struct Release {
+    /// Only rows that this ingest refused
+    #[arg(long, value_name = "ID")]
+    pub ingest: Option<uuid::Uuid>,
+    /// Only rows refused for this: a field, or field:code
+    #[arg(long, value_name = "REASON")]
+    pub reason: Option<String>,
+    /// Only rows of this source
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// The corrected mapping (default: the columns as they are named, by the study as it now is)
+    #[arg(long, value_name = "FILE")]
+    pub map: Option<PathBuf>,
+    /// CSV file whose first row is the header of the refused rows, for ingests that did not keep theirs
+    #[arg(long, value_name = "FILE")]
+    pub header: Option<PathBuf>,
+    /// Say what would be released, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Clone, Args)]

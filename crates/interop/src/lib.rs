@@ -13,7 +13,7 @@ mod instant;
 pub mod mapping;
 mod table;
 
-pub use case_file::{CaseFile, Columns, Format, Reading, Row};
+pub use case_file::{CaseFile, Columns, Format, Reading, Row, patient_id_of, read_again};
 pub use error::{FileError, MappingError, TableError};
 pub use mapping::Mapping;
 pub use table::{

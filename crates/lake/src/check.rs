@@ -2,18 +2,19 @@
 
 use std::path::PathBuf;
 
-use crate::record::{Finished, IngestRecord, dataset_versions};
+use crate::lineage::History;
+use crate::record::{Act, Finished};
 use crate::scan::OpenFile;
-use crate::schema::{Schema, case_columns};
+use crate::schema::columns;
 use crate::table::{DataFile, Table};
 use crate::{Lake, LakeError};
 
-/// Something that an interrupted ingest left. Harmless: not read, and deleted by the next ingest.
+/// Something that an interrupted change of the lake left. Not read, and deleted by the next ingest or rewriting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leftover {
     /// A file that no table names.
     File(PathBuf),
-    /// A file of `quarantine` whose ingest did not finish.
+    /// A file of `quarantine` that is not in force.
     Quarantine(String),
 }
 
@@ -39,44 +40,52 @@ impl Lake {
     /// Only what makes checking itself impossible; everything else is in [`LakeCheck::problems`].
     pub fn check(&self) -> Result<LakeCheck, LakeError> {
         let mut check = LakeCheck::default();
-        let finished = match self.finished() {
-            Ok(finished) => finished,
+        let history = match self.history() {
+            Ok(history) => history,
             Err(error) => {
                 check.problems.push(error.to_string());
                 return Ok(check);
             }
         };
-        check.check_numbers(&finished);
+        check.check_numbers(&history);
         check.check_table(&self.cases())?;
         let stored = check.rows;
         check.check_table(&self.quarantine_table())?;
-        let counted = dataset_versions(&finished).last().map_or(0, |last| last.totals.rows);
+        let (counted, _) = history.counted(&history.all());
         check.rows = stored;
         if stored != counted {
             check.problems.push(format!("cases holds {stored} rows, its history counts {counted}"));
         }
-        if let Some(last) = finished.last() {
-            check.check_columns(&self.cases(), &last.record.ingest)?;
+        if !history.finished().is_empty() {
+            check.check_columns(&self.cases(), &history)?;
         }
-        check.leftovers.extend(self.leftover_paths(&finished)?.into_iter().map(Leftover::File));
-        let orphans = self.orphaned_quarantine(&finished)?;
-        check.leftovers.extend(orphans.into_iter().map(|file| Leftover::Quarantine(file.name)));
+        check.leftovers.extend(self.leftover_paths(&history)?.into_iter().map(Leftover::File));
+        let void = self.void_quarantine(&history)?;
+        check.leftovers.extend(void.into_iter().map(|file| Leftover::Quarantine(file.name)));
         Ok(check)
     }
 }
 
 impl LakeCheck {
-    fn check_numbers(&mut self, finished: &[Finished]) {
-        for Finished { table_version, record } in finished {
-            let ingest = &record.ingest;
-            let expected = self.dataset_version + u64::from(ingest.accepted > 0);
-            if ingest.dataset_version != expected {
-                let found = ingest.dataset_version;
+    /// Versions are numbered 1, 2, 3 ... in the order of their commits, and each comes from an earlier one.
+    fn check_numbers(&mut self, history: &History) {
+        for Finished { table_version, record } in history.finished() {
+            let (found, new, parent) = match &record.act {
+                Act::Ingest(ingest) => (ingest.dataset_version, ingest.accepted > 0, ingest.parent),
+                Act::Restore(restored) => (restored.dataset_version, true, Some(restored.parent)),
+                Act::Rewrite(_) => continue,
+            };
+            let expected = self.dataset_version + u64::from(new);
+            if found != expected {
                 let problem =
                     format!("commit {table_version} of cases says dataset version {found}, not {expected}");
                 self.problems.push(problem);
             }
-            self.dataset_version = ingest.dataset_version;
+            if new && parent.is_some_and(|parent| parent >= found) {
+                let problem = format!("dataset version {found} says that it came from a later one");
+                self.problems.push(problem);
+            }
+            self.dataset_version = found;
         }
     }
 
@@ -102,11 +111,11 @@ impl LakeCheck {
         Ok(())
     }
 
-    fn check_columns(&mut self, table: &Table, ingest: &IngestRecord) -> Result<(), LakeError> {
+    fn check_columns(&mut self, table: &Table, history: &History) -> Result<(), LakeError> {
         let known = table.snapshot(None)?.columns;
-        let schema = Schema { inputs: ingest.inputs.clone(), note: ingest.note.clone() };
-        for column in case_columns(&schema)? {
-            if !known.contains(&column.name) {
+        for column in history.columns(&history.all())? {
+            // A lake that is older than lineages gets this one with its next ingest.
+            if !known.contains(&column.name) && column.name != columns::DATASET_VERSION {
                 self.problems.push(format!("cases lacks the column {}", column.name));
             }
         }

@@ -22,7 +22,7 @@ const ROW_GROUP_ROWS: usize = 1 << 19;
 /// Bytes of a row group in memory after which it ends sooner: notes are long.
 const ROW_GROUP_BYTES: usize = 256 << 20;
 /// Rows per file.
-const FILE_ROWS: u64 = 1 << 22;
+pub(crate) const FILE_ROWS: u64 = 1 << 22;
 /// Batches that may wait for the writer.
 const WAITING: usize = 2;
 

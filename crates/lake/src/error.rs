@@ -15,7 +15,7 @@ pub enum LakeError {
     Parquet { path: PathBuf, source: parquet::errors::ParquetError },
     #[error("columns: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
-    #[error("another ingest is running (lock {lock})")]
+    #[error("another ingest, or another change of the lake, is running (lock {lock})")]
     Busy { lock: PathBuf },
     #[error("there is no dataset version {version}; the newest is {newest}")]
     NoSuchVersion { version: u64, newest: u64 },

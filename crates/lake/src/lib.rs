@@ -2,7 +2,8 @@
 //!
 //! A [`Lake`] keeps two open tables (Delta Lake protocol, Parquet files) under `<data-dir>/lake/`: `cases`, the
 //! accepted rows, and `quarantine`, the refused ones. A *dataset version* is a commit of `cases` that added
-//! rows; versions are numbered 1, 2, 3 ... and never change. Any Delta reader can open the tables.
+//! rows, or that went back to an older version; versions are numbered 1, 2, 3 ... and form a tree ([`DatasetVersion::parent`]).
+//! They never change, but for rows that must go: a person's erasure, retention. Any Delta reader can open the tables.
 //!
 //! - [`Ingest`] appends: idempotent by case identifier, in bounded memory, visible by one atomic commit.
 //! - [`Lake::cohort`] is the one query that must scale: possible patients, counted by split slot and outcome.
@@ -17,28 +18,40 @@ mod case;
 mod check;
 mod cohort;
 mod data_file;
+mod difference;
 mod error;
 mod index;
 mod ingest;
+mod lineage;
 mod lock;
 mod open;
 mod outcome;
 pub mod predictions;
 mod quarantine;
 mod record;
+mod restore;
+mod rewrite;
 mod scan;
 mod schema;
+mod selection;
 mod slots;
 mod table;
+mod versions;
 
 pub use case::{CaseRow, Outcome, QuarantineRow, Reason};
 pub use check::{LakeCheck, Leftover};
 pub use cohort::{CellMap, Cohort, CohortCount, CohortQuery, EACH_SLOT, NO_CELL, NO_SLOT};
+pub use difference::{Change, Difference, OutcomeChange};
 pub use error::LakeError;
 pub use ingest::{Ingest, IngestMeta, IngestReport, Pushed};
 pub use open::Lake;
 pub use quarantine::{QuarantineFilter, QuarantinedRow};
-pub use record::{DatasetVersion, IngestRecord, IngestedFile, OutcomeCount, Totals};
+pub use record::{
+    DatasetVersion, IngestRecord, IngestedFile, OutcomeCount, Purpose, Removed, RemovedRefused, Totals,
+};
+pub use rewrite::{Compacted, Erasure, Refused, RefusedRow, Removal, Retention, Rewriting};
 pub use scan::{CaseChunk, CaseScan};
 pub use schema::{Schema, columns};
+pub use selection::{SelectedFile, Selection};
 pub use slots::{SLOTS, SlotRule};
+pub use versions::VersionSet;

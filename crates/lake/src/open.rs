@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use arrow::array::Array;
+use arrow::array::{Array, BooleanArray, RecordBatch};
 
 use crate::index::CaseIndex;
+use crate::lineage::History;
 use crate::lock::Lock;
-use crate::record::{DatasetVersion, Finished, IngestRecord, RECORD_KEY, dataset_versions};
+use crate::record::{CommitRecord, DatasetVersion, Finished, IngestRecord, RECORD_KEY};
 use crate::schema::columns;
+use crate::selection::belonging;
 use crate::table::{DataFile, Table, ingest_of};
 use crate::{LakeError, scan};
 
@@ -25,7 +27,7 @@ impl Lake {
 
     /// Dataset versions, oldest first.
     pub fn versions(&self) -> Result<Vec<DatasetVersion>, LakeError> {
-        Ok(dataset_versions(&self.finished()?))
+        Ok(self.history()?.versions())
     }
 
     /// One dataset version.
@@ -41,14 +43,14 @@ impl Lake {
         }
     }
 
-    /// The newest dataset version, where there is one.
+    /// The newest dataset version, where there is one: the one that the next ingest adds to.
     pub fn newest(&self) -> Result<Option<DatasetVersion>, LakeError> {
         Ok(self.versions()?.pop())
     }
 
     /// Finished ingests, oldest first, including those that added no case.
     pub fn ingests(&self) -> Result<Vec<IngestRecord>, LakeError> {
-        Ok(self.finished()?.into_iter().map(|finished| finished.record.ingest).collect())
+        Ok(self.history()?.ingests().cloned().collect())
     }
 
     pub(crate) fn cases(&self) -> Table {
@@ -59,19 +61,20 @@ impl Lake {
         Table { name: "quarantine", dir: self.root.join("quarantine") }
     }
 
-    pub(crate) fn finished(&self) -> Result<Vec<Finished>, LakeError> {
+    /// What the commits of `cases` say.
+    pub(crate) fn history(&self) -> Result<History, LakeError> {
         let table = self.cases();
         let mut finished = Vec::new();
         for commit in table.commits(RECORD_KEY)? {
             let Some(record) = commit.record else { continue };
-            let record = serde_json::from_value(record).map_err(|source| LakeError::BadRecord {
+            let record = CommitRecord::from_json(record).map_err(|source| LakeError::BadRecord {
                 table: table.name,
                 commit: commit.version,
                 source,
             })?;
             finished.push(Finished { table_version: commit.version, record });
         }
-        Ok(finished)
+        Ok(History::new(finished))
     }
 
     /// Takes the ingest lock.
@@ -81,65 +84,104 @@ impl Lake {
         Lock::take(&lock).map_err(LakeError::io(&lock))?.ok_or(LakeError::Busy { lock })
     }
 
-    /// Quarantine files, named by their table, of ingests that no commit of `cases` names.
-    pub(crate) fn orphaned_quarantine(&self, finished: &[Finished]) -> Result<Vec<DataFile>, LakeError> {
+    /// Quarantine files, named by their table, that are not in force: no commit of `cases` names their writer, or one
+    /// replaced them.
+    pub(crate) fn void_quarantine(&self, history: &History) -> Result<Vec<DataFile>, LakeError> {
         let table = self.quarantine_table();
         if !table.exists() {
             return Ok(Vec::new());
         }
+        let replaced = history.replaced_quarantine();
         let mut files = table.snapshot(None)?.files;
-        files.retain(|file| ingest_of(&file.name).is_some_and(|ingest| !is_finished(finished, ingest)));
+        files.retain(|file| {
+            replaced.contains(file.name.as_str())
+                || ingest_of(&file.name).is_some_and(|id| !history.is_finished(id))
+        });
         Ok(files)
     }
 
-    /// Removes what killed ingests left. Needs the lock.
-    pub(crate) fn sweep(&self, finished: &[Finished]) -> Result<(), LakeError> {
-        self.quarantine_table().remove(&self.orphaned_quarantine(finished)?)?;
-        for path in self.leftover_paths(finished)? {
+    /// Quarantine files in force.
+    pub(crate) fn quarantine_files(&self, history: &History) -> Result<Vec<DataFile>, LakeError> {
+        let table = self.quarantine_table();
+        if !table.exists() {
+            return Ok(Vec::new());
+        }
+        let void = self.void_quarantine(history)?;
+        let mut files = table.snapshot(None)?.files;
+        files.retain(|file| !void.contains(file));
+        Ok(files)
+    }
+
+    /// Removes what killed writers left. Needs the lock.
+    pub(crate) fn sweep(&self, history: &History) -> Result<(), LakeError> {
+        self.quarantine_table().remove(&self.void_quarantine(history)?)?;
+        for path in self.leftover_paths(history)? {
             std::fs::remove_file(&path).map_err(LakeError::io(&path))?;
-            tracing::info!(path = %path.display(), "deleted what an unfinished ingest left");
+            tracing::info!(path = %path.display(), "deleted what an unfinished change of the lake left");
         }
         Ok(())
     }
 
-    /// Files of unfinished ingests in the tables' folders.
-    pub(crate) fn leftover_paths(&self, finished: &[Finished]) -> Result<Vec<PathBuf>, LakeError> {
-        let mut paths = Vec::new();
-        for table in [self.cases(), self.quarantine_table()] {
-            paths.extend(table.leftovers(|ingest| is_finished(finished, ingest))?);
-        }
+    /// Files in the tables' folders that must not be there: of unfinished writers, and replaced ones that were to be deleted.
+    pub(crate) fn leftover_paths(&self, history: &History) -> Result<Vec<PathBuf>, LakeError> {
+        let (purged, replaced) = (history.purged_cases(), history.replaced_quarantine());
+        let mut paths =
+            self.cases().leftovers(|file, id| history.is_finished(id) && !purged.contains(file))?;
+        paths.extend(
+            self.quarantine_table()
+                .leftovers(|file, id| history.is_finished(id) && !replaced.contains(file))?,
+        );
         Ok(paths)
     }
 
-    /// Keys of all stored cases, and the slots of their patients.
-    pub(crate) fn load_index(&self) -> Result<CaseIndex, LakeError> {
+    /// Keys of the newest version's cases, and the slots of all patients that were ever stored: a patient
+    /// keeps its slot, also when the version that brought it was left by going back.
+    pub(crate) fn load_index(&self, history: &History) -> Result<CaseIndex, LakeError> {
         let mut index = CaseIndex::default();
         let table = self.cases();
         if !table.exists() {
             return Ok(index);
         }
-        let snapshot = table.snapshot(None)?;
-        index.reserve(snapshot.files.iter().map(|file| file.rows as usize).sum());
-        let wanted = [columns::CASE_KEY, columns::PATIENT_KEY, columns::SLOT];
-        for batch in scan::batches(&table, &snapshot.files, &wanted)? {
-            let batch = batch?;
-            let cases = scan::longs(&batch, columns::CASE_KEY)?;
-            let patients = scan::longs(&batch, columns::PATIENT_KEY)?;
-            let slots = scan::bytes(&batch, columns::SLOT)?;
-            for (row, &case) in cases.values().iter().enumerate() {
-                index.insert_case(case.cast_unsigned());
-                if slots.is_valid(row) {
-                    index.insert_patient(
-                        patients.value(row).cast_unsigned(),
-                        slots.value(row).cast_unsigned(),
-                    );
-                }
+        let head = history.head_ancestry();
+        let (rows, _) = history.counted(&head);
+        index.reserve(rows as usize);
+        for file in table.snapshot(None)?.files {
+            let versions = history.versions_of_file(&file.name);
+            let counts = |first, last| head.covers(first, last);
+            let whole = versions.is_some_and(|versions| counts(versions.first, versions.last));
+            let none = versions.is_none_or(|versions| !head.meets(versions.first, versions.last));
+            let mut wanted = vec![columns::CASE_KEY, columns::PATIENT_KEY, columns::SLOT];
+            wanted.extend((!whole && !none).then_some(columns::DATASET_VERSION));
+            for batch in scan::batches(&table, &[file], &wanted)? {
+                let batch = batch?;
+                let known = match (whole, none) {
+                    (true, _) => None,
+                    (_, true) => Some(BooleanArray::from(vec![false; batch.num_rows()])),
+                    _ => Some(belonging(&scan::ints(&batch, columns::DATASET_VERSION)?, &head)),
+                };
+                index_batch(&mut index, &batch, known.as_ref())?;
             }
         }
         Ok(index)
     }
 }
 
-fn is_finished(finished: &[Finished], ingest: &str) -> bool {
-    finished.iter().any(|one| one.record.ingest.ingest_id.to_string() == ingest)
+/// Takes a batch's patients, and its cases where `known` says so.
+fn index_batch(
+    index: &mut CaseIndex,
+    batch: &RecordBatch,
+    known: Option<&BooleanArray>,
+) -> Result<(), LakeError> {
+    let cases = scan::longs(batch, columns::CASE_KEY)?;
+    let patients = scan::longs(batch, columns::PATIENT_KEY)?;
+    let slots = scan::bytes(batch, columns::SLOT)?;
+    for (row, &case) in cases.values().iter().enumerate() {
+        if known.is_none_or(|known| known.value(row)) {
+            index.insert_case(case.cast_unsigned());
+        }
+        if slots.is_valid(row) {
+            index.insert_patient(patients.value(row).cast_unsigned(), slots.value(row).cast_unsigned());
+        }
+    }
+    Ok(())
 }

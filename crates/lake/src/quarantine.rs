@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use arrow::array::AsArray;
 use uuid::Uuid;
 
+use crate::lineage::History;
 use crate::schema::{Kind, columns};
-use crate::table::ingest_of;
+use crate::versions::VersionSet;
 use crate::{Lake, LakeError, scan};
 
 /// Which refused rows are wanted; the default is all of them.
@@ -30,6 +31,8 @@ pub struct QuarantinedRow {
     pub reasons: Vec<String>,
     /// The row as it came: patient data. Show it only to who asked for it; never log it.
     pub raw: String,
+    #[serde(skip)]
+    key: u64,
 }
 
 impl std::fmt::Debug for QuarantinedRow {
@@ -43,6 +46,13 @@ impl std::fmt::Debug for QuarantinedRow {
     }
 }
 
+impl QuarantinedRow {
+    /// What tells it from all others.
+    pub(crate) fn place(&self) -> (Uuid, u64) {
+        (self.ingest_id, self.key)
+    }
+}
+
 impl QuarantineFilter {
     fn matches(&self, source: &str, reasons: &[&str]) -> bool {
         let has = |wanted: &String| {
@@ -53,8 +63,8 @@ impl QuarantineFilter {
 }
 
 impl Lake {
-    /// Up to `limit` refused rows of the ingests up to dataset version `version` (0: those before the first), oldest first.
-    /// Counts by source and reason need no scan: [`Totals::quarantined_by`](crate::Totals::quarantined_by).
+    /// Up to `limit` refused rows of the ingests that dataset version `version` came from (0: those before the first), oldest
+    /// first. Counts by source and reason need no scan: [`Totals::quarantined_by`](crate::Totals::quarantined_by).
     ///
     /// # Errors
     /// [`LakeError::NoSuchVersion`].
@@ -64,75 +74,87 @@ impl Lake {
         filter: &QuarantineFilter,
         limit: usize,
     ) -> Result<Vec<QuarantinedRow>, LakeError> {
-        if version > 0 {
-            self.version(version)?;
+        let mut rows = Vec::new();
+        if limit > 0 {
+            self.each_quarantined(version, filter, |row| {
+                rows.push(row);
+                rows.len() < limit
+            })?;
         }
-        let mut wanted = HashSet::new();
-        for finished in self.finished()? {
-            let ingest = finished.record.ingest;
-            if ingest.dataset_version <= version && filter.ingest_id.is_none_or(|id| id == ingest.ingest_id) {
-                wanted.insert(ingest.ingest_id);
-            }
-        }
-        self.read_quarantine(&wanted, filter, limit)
+        Ok(rows)
     }
 
-    fn read_quarantine(
+    /// Hands the same rows to `each`, one after the other, while it wants more.
+    ///
+    /// # Errors
+    /// As [`Lake::quarantine`].
+    pub fn each_quarantined(
         &self,
-        ingests: &HashSet<Uuid>,
+        version: u64,
         filter: &QuarantineFilter,
-        limit: usize,
-    ) -> Result<Vec<QuarantinedRow>, LakeError> {
-        use columns::{FILE, INGEST_ID, RAW, REASONS, ROW, SOURCE};
-        let (table, mut found) = (self.quarantine_table(), Vec::new());
-        if !table.exists() {
-            return Ok(found);
-        }
-        let mut files = table.snapshot(None)?.files;
-        let may_hold =
-            |name: &str| ingest_of(name).is_none_or(|id| id.parse().is_ok_and(|id| ingests.contains(&id)));
-        files.retain(|file| may_hold(&file.name));
-        for batch in scan::batches(&table, &files, &[INGEST_ID, SOURCE, FILE, ROW, REASONS, RAW])? {
+        mut each: impl FnMut(QuarantinedRow) -> bool,
+    ) -> Result<(), LakeError> {
+        use columns::{FILE, INGEST_ID, RAW, REASONS, ROW, ROW_KEY, SOURCE};
+        let history = self.history()?;
+        let lineage = if version > 0 { history.ancestry(version)? } else { VersionSet::default() };
+        let mut ingests = refused_by(&history, &lineage);
+        ingests.retain(|id| filter.ingest_id.is_none_or(|only| only == *id));
+        let (table, files) = (self.quarantine_table(), self.quarantine_files(&history)?);
+        let wanted = [INGEST_ID, SOURCE, FILE, ROW, REASONS, RAW, ROW_KEY];
+        for batch in scan::batches(&table, &files, &wanted)? {
             let batch = batch?;
             let text = |name: &str| scan::column(&batch, name, Kind::Text);
             let (ingest_id, source, file, reasons) =
                 (text(INGEST_ID)?, text(SOURCE)?, text(FILE)?, text(REASONS)?);
-            let (raw, row) = (text(RAW)?, scan::longs(&batch, ROW)?);
+            let (raw, row, key) = (text(RAW)?, scan::longs(&batch, ROW)?, scan::longs(&batch, ROW_KEY)?);
             for at in 0..batch.num_rows() {
-                if found.len() >= limit {
-                    return Ok(found);
-                }
                 let ingest_id = ingest_id.as_string::<i32>().value(at).parse().unwrap_or_default();
                 let all: Vec<&str> = reasons.as_string::<i32>().value(at).split(';').collect();
                 let source = source.as_string::<i32>().value(at);
-                if ingests.contains(&ingest_id) && filter.matches(source, &all) {
-                    found.push(QuarantinedRow {
-                        ingest_id,
-                        source: source.to_owned(),
-                        file: file.as_string::<i32>().value(at).to_owned(),
-                        row: row.value(at).cast_unsigned(),
-                        reasons: all.into_iter().map(str::to_owned).collect(),
-                        raw: raw.as_string::<i32>().value(at).to_owned(),
-                    });
+                if !ingests.contains(&ingest_id) || !filter.matches(source, &all) {
+                    continue;
+                }
+                let more = each(QuarantinedRow {
+                    ingest_id,
+                    source: source.to_owned(),
+                    file: file.as_string::<i32>().value(at).to_owned(),
+                    row: row.value(at).cast_unsigned(),
+                    reasons: all.into_iter().map(str::to_owned).collect(),
+                    raw: raw.as_string::<i32>().value(at).to_owned(),
+                    key: key.value(at).cast_unsigned(),
+                });
+                if !more {
+                    return Ok(());
                 }
             }
         }
-        Ok(found)
+        Ok(())
     }
 
-    /// Keys of the refused rows that are stored. The caller has swept rows of unfinished ingests.
-    pub(crate) fn load_quarantined(&self) -> Result<HashSet<u64>, LakeError> {
+    /// Keys of the refused rows of the newest version's lineage. The caller has swept what is not in force.
+    pub(crate) fn load_quarantined(&self, history: &History) -> Result<HashSet<u64>, LakeError> {
         let table = self.quarantine_table();
         let mut keys = HashSet::new();
-        if !table.exists() {
-            return Ok(keys);
-        }
-        let files = table.snapshot(None)?.files;
-        for batch in scan::batches(&table, &files, &[columns::ROW_KEY])? {
+        let files = self.quarantine_files(history)?;
+        let wanted = refused_by(history, &history.head_ancestry());
+        for batch in scan::batches(&table, &files, &[columns::ROW_KEY, columns::INGEST_ID])? {
             let batch = batch?;
-            let column = scan::longs(&batch, columns::ROW_KEY)?;
-            keys.extend(column.iter().flatten().map(i64::cast_unsigned));
+            let row_keys = scan::longs(&batch, columns::ROW_KEY)?;
+            let ingests = scan::column(&batch, columns::INGEST_ID, Kind::Text)?;
+            for (key, id) in row_keys.iter().zip(ingests.as_string::<i32>()) {
+                let id = id.and_then(|id| id.parse().ok());
+                keys.extend(
+                    key.filter(|_| id.is_some_and(|id| wanted.contains(&id))).map(i64::cast_unsigned),
+                );
+            }
         }
         Ok(keys)
     }
+}
+
+/// The ingests whose refused rows belong to a lineage; those before the first version belong to all.
+fn refused_by(history: &History, lineage: &VersionSet) -> HashSet<Uuid> {
+    let belongs = |version: u64| version == 0 || lineage.contains(version);
+    let ingests = history.ingests().filter(|ingest| belongs(ingest.dataset_version));
+    ingests.map(|ingest| ingest.ingest_id).collect()
 }

@@ -13,9 +13,11 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::file::statistics::Statistics;
 
 use crate::schema::{Kind, columns as names};
-use crate::table::{DataFile, Snapshot, Table};
+use crate::selection::{Batches, RowGroup, Selection};
+use crate::table::{DataFile, Table};
 use crate::{Lake, LakeError};
 
 /// Rows of a batch: its columns fit the second-level cache.
@@ -42,6 +44,18 @@ impl OpenFile {
 
     pub(crate) fn rows(&self) -> u64 {
         self.metadata.metadata().file_metadata().num_rows().unsigned_abs()
+    }
+
+    /// Smallest and largest value of an integer column in a row group, where its footer says so for all rows.
+    pub(crate) fn int_range(&self, row_group: usize, column: &str) -> Option<(i32, i32)> {
+        let group = self.metadata.metadata().row_group(row_group);
+        let column = group.columns().iter().find(|chunk| chunk.column_path().string() == column)?;
+        match column.statistics()? {
+            Statistics::Int32(values) if values.null_count_opt() == Some(0) => {
+                Some((*values.min_opt()?, *values.max_opt()?))
+            }
+            _ => None,
+        }
     }
 
     /// Batches of one row group (`None`: of all). Columns that the file lacks are left out.
@@ -152,13 +166,14 @@ impl CaseChunk {
     }
 }
 
-/// Iterator over the rows of a dataset version, in chunks of at most 16,384.
+/// Iterator over selected rows, in chunks of at most 16,384.
 #[derive(Debug)]
 pub struct CaseScan {
-    table: Table,
-    files: std::vec::IntoIter<DataFile>,
+    selection: Selection,
+    next_file: usize,
+    row_groups: std::vec::IntoIter<RowGroup>,
     columns: Vec<(String, DataType)>,
-    current: Option<ParquetRecordBatchReader>,
+    current: Option<Batches>,
 }
 
 impl CaseScan {
@@ -167,11 +182,15 @@ impl CaseScan {
             if let Some(batch) = self.current.as_mut().and_then(Iterator::next) {
                 return Ok(Some(batch?));
             }
-            let Some(file) = self.files.next() else {
+            if let Some(row_group) = self.row_groups.next() {
+                let wanted: Vec<&str> = self.columns.iter().map(|(name, _)| name.as_str()).collect();
+                self.current = Some(row_group.read(&wanted)?);
+            } else if let Some(file) = self.selection.files().get(self.next_file) {
+                self.row_groups = self.selection.open(file)?.into_iter();
+                self.next_file += 1;
+            } else {
                 return Ok(None);
-            };
-            let wanted: Vec<&str> = self.columns.iter().map(|(name, _)| name.as_str()).collect();
-            self.current = Some(OpenFile::open(&self.table, &file)?.read(None, &wanted)?);
+            }
         }
     }
 
@@ -205,11 +224,10 @@ impl Lake {
     /// # Errors
     /// [`LakeError::NoSuchVersion`], [`LakeError::NoSuchColumn`].
     pub fn scan_cases(&self, version: u64, columns: &[&str]) -> Result<CaseScan, LakeError> {
-        let snapshot = self.cases().snapshot(Some(self.version(version)?.table_version))?;
-        self.scan(snapshot, columns)
+        self.rows(version)?.scan(columns)
     }
 
-    /// The rows that `version` has and the earlier version `after` has not. Reads no other.
+    /// The rows that `version` has and `after` has not, as [`Lake::rows_between`] has them. Reads no other.
     ///
     /// # Errors
     /// As [`Lake::scan_cases`].
@@ -219,22 +237,23 @@ impl Lake {
         version: u64,
         columns: &[&str],
     ) -> Result<CaseScan, LakeError> {
-        let known = self.cases().snapshot(Some(self.version(after)?.table_version))?.files;
-        let mut snapshot = self.cases().snapshot(Some(self.version(version)?.table_version))?;
-        // The table is append-only: a file holds the rows of one ingest for ever.
-        snapshot.files.retain(|file| !known.contains(file));
-        self.scan(snapshot, columns)
+        self.rows_between(after, version)?.scan(columns)
     }
+}
 
-    fn scan(&self, snapshot: Snapshot, columns: &[&str]) -> Result<CaseScan, LakeError> {
+impl Selection {
+    /// The rows, with `columns` (names of [`columns`](crate::columns) or study inputs).
+    ///
+    /// # Errors
+    /// [`LakeError::NoSuchColumn`].
+    pub fn scan(self, columns: &[&str]) -> Result<CaseScan, LakeError> {
         let mut typed = Vec::new();
         for &name in columns {
-            if !snapshot.columns.iter().any(|known| known == name) {
-                return Err(LakeError::NoSuchColumn { column: name.to_owned() });
-            }
+            self.expect_column(name)?;
             typed.push((name.to_owned(), plain_type(name)));
         }
-        Ok(CaseScan { table: self.cases(), files: snapshot.files.into_iter(), columns: typed, current: None })
+        let row_groups = Vec::new().into_iter();
+        Ok(CaseScan { selection: self, next_file: 0, row_groups, columns: typed, current: None })
     }
 }
 

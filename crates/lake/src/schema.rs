@@ -23,6 +23,8 @@ pub mod columns {
     pub const PATIENT_KEY: &str = "patient_key";
     /// Split slot, 0 to 19; null without a confirmed outcome.
     pub const SLOT: &str = "slot";
+    /// The dataset version that brought the row. Files older than this column hold the rows of one version.
+    pub const DATASET_VERSION: &str = "dataset_version";
 
     pub(crate) const INGEST_ID: &str = "ingest_id";
     pub(crate) const FILE: &str = "file";
@@ -102,6 +104,7 @@ pub(crate) fn case_columns(schema: &Schema) -> Result<Vec<Column>, LakeError> {
         column(CASE_KEY, Kind::Long),
         column(PATIENT_KEY, Kind::Long),
         column(SLOT, Kind::Byte),
+        column(DATASET_VERSION, Kind::Int),
     ];
     let inputs = schema.inputs.iter().map(|input| (input, Kind::Int));
     for (name, kind) in inputs.chain(schema.note.iter().map(|note| (note, Kind::Text))) {

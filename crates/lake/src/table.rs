@@ -83,13 +83,12 @@ impl Table {
     }
 
     /// Creates the table where it does not exist.
-    pub(crate) fn create(&self, columns: &[Column], append_only: bool) -> Result<(), LakeError> {
+    pub(crate) fn create(&self, columns: &[Column]) -> Result<(), LakeError> {
         if self.exists() {
             return Ok(());
         }
         std::fs::create_dir_all(&self.dir).map_err(LakeError::io(&self.dir))?;
         let properties = [
-            ("delta.appendOnly", append_only.to_string()),
             ("delta.checkpointInterval", "20".to_owned()),
             // Old commits carry the dataset versions, and old versions stay readable.
             ("delta.enableExpiredLogCleanup", "false".to_owned()),
@@ -174,27 +173,80 @@ impl Table {
         self.commit(adds.collect(), operation, HashMap::from([(key.to_owned(), record)]))
     }
 
+    /// Puts data files, which must be durable, in place of others, in one commit that carries `record` under `key`. The
+    /// others stay on the disk. `same_rows`: no row came or went, so that readers which follow changes may pass over it.
+    pub(crate) fn replace(
+        &self,
+        others: &[DataFile],
+        files: &[DataFile],
+        same_rows: bool,
+        key: &str,
+        record: Value,
+    ) -> Result<u64, LakeError> {
+        if !same_rows {
+            self.allow_removal()?;
+        }
+        let removes = others.iter().map(|file| self.remove_action(file));
+        let adds = files.iter().map(|file| self.add_action(file));
+        let actions = removes
+            .map(|remove| Action::Remove(Remove { data_change: !same_rows, ..remove }))
+            .chain(adds.map(|add| Action::Add(Add { data_change: !same_rows, ..add })));
+        let operation = match same_rows {
+            true => DeltaOperation::Optimize { predicate: None, target_size: 0 },
+            false => DeltaOperation::Delete { predicate: None },
+        };
+        self.commit(actions.collect(), operation, HashMap::from([(key.to_owned(), record)]))
+    }
+
     /// Takes files out of the table, then deletes them.
     pub(crate) fn remove(&self, files: &[DataFile]) -> Result<(), LakeError> {
         if files.is_empty() {
             return Ok(());
         }
-        let removes = files.iter().map(|file| {
-            Action::Remove(Remove {
-                path: file.name.clone(),
-                data_change: true,
-                deletion_timestamp: Some(now_millis()),
-                size: Some(file.bytes as i64),
-                ..Remove::default()
-            })
-        });
+        let removes = files.iter().map(|file| Action::Remove(self.remove_action(file)));
         let operation = DeltaOperation::Delete { predicate: None };
         self.commit(removes.collect(), operation, HashMap::new())?;
-        for file in files {
-            let path = self.dir.join(&file.name);
-            std::fs::remove_file(&path).map_err(LakeError::io(&path))?;
-        }
+        self.delete(files.iter().map(|file| file.name.as_str()))?;
         Ok(())
+    }
+
+    /// Deletes data files that are no longer part of the table. One that is gone already is well. Returns how many there were.
+    pub(crate) fn delete<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<u64, LakeError> {
+        let mut deleted = 0;
+        for name in names {
+            let path = self.dir.join(name);
+            match std::fs::remove_file(&path) {
+                Ok(()) => deleted += 1,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(LakeError::io(&path)(error)),
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Bytes of a data file on the disk; `None` where there is none.
+    pub(crate) fn size_on_disk(&self, name: &str) -> Result<Option<u64>, LakeError> {
+        let path = self.dir.join(name);
+        match std::fs::metadata(&path) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(LakeError::io(&path)(error)),
+        }
+    }
+
+    /// Lifts the promise that rows are never taken out, which tables were made with before persons could be erased.
+    fn allow_removal(&self) -> Result<(), LakeError> {
+        let url = self.url()?;
+        block_on(async move {
+            let table = self.load(url, None).await?;
+            if table.snapshot()?.table_config().append_only == Some(true) {
+                let lifted = [("delta.appendOnly".to_owned(), "false".to_owned())].into();
+                table.set_tbl_properties().with_properties(lifted).await?;
+            }
+            Ok(())
+        })?
+        .map_err(self.error())?;
+        self.sync_log()
     }
 
     fn commit(
@@ -230,6 +282,16 @@ impl Table {
         }
     }
 
+    fn remove_action(&self, file: &DataFile) -> Remove {
+        Remove {
+            path: file.name.clone(),
+            data_change: true,
+            deletion_timestamp: Some(now_millis()),
+            size: Some(file.bytes as i64),
+            ..Remove::default()
+        }
+    }
+
     /// Makes the newest commit durable, with its name.
     fn sync_log(&self) -> Result<(), LakeError> {
         let dir = self.log_dir();
@@ -240,12 +302,12 @@ impl Table {
         Ok(())
     }
 
-    /// Paths under the table that unfinished ingests left: data files of an ingest that `is_finished` denies, and
-    /// half-written commits. Files that have not our names are another writer's, and old versions may need them.
-    pub(crate) fn leftovers(&self, is_finished: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, LakeError> {
+    /// Paths under the table that should not be there: data files that `may_stay` (file's name, writer's identifier) denies,
+    /// and half-written commits. Files that have not our names are another writer's, and old versions may need them.
+    pub(crate) fn leftovers(&self, may_stay: impl Fn(&str, &str) -> bool) -> Result<Vec<PathBuf>, LakeError> {
         let mut found = Vec::new();
         for name in files_in(&self.dir)? {
-            if ingest_of(&name).is_some_and(|ingest| !is_finished(ingest)) {
+            if ingest_of(&name).is_some_and(|ingest| !may_stay(&name, ingest)) {
                 found.push(self.dir.join(name));
             }
         }

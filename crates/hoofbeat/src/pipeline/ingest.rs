@@ -9,9 +9,10 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use anyhow::{Context, Result, anyhow};
 use clinical::{Case, Issue, Study};
 use interop::{CaseFile, Columns, FileError, Mapping, Reading, Row};
-use lake::{CaseRow, Ingest, IngestMeta, IngestReport, IngestedFile, QuarantineRow, Reason, Schema};
+use lake::{CaseRow, Ingest, IngestMeta, IngestReport, IngestedFile, Pushed, QuarantineRow, Reason, Schema};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 
 use crate::deployment::{self, Deployment};
 
@@ -46,6 +47,39 @@ fn slot_rule(study: &Study) -> impl FnMut(&str, u64) -> u8 + Send + 'static {
     move |stratum, n| slots.slot(stratum, n)
 }
 
+/// Begins an append of rows as the deployment's study asks for them.
+pub(super) fn begin(deployment: &Deployment, source: &str, now: OffsetDateTime) -> Result<Ingest> {
+    let study = &deployment.study;
+    let schema = Schema {
+        inputs: study.inputs().iter().map(|input| input.name.clone()).collect(),
+        note: study.note().map(|note| note.name.clone()),
+    };
+    let meta = IngestMeta { source: source.to_owned(), now, schema };
+    Ok(deployment.lake.begin_ingest(meta, slot_rule(study))?)
+}
+
+/// Adds an accepted case.
+pub(super) fn push(ingest: &mut Ingest, study: &Study, case: &Case) -> Result<Pushed> {
+    let inputs: Vec<Option<i32>> = case.patient.values().iter().copied().map(Some).collect();
+    push_with(ingest, study, case, &inputs)
+}
+
+fn push_with(ingest: &mut Ingest, study: &Study, case: &Case, inputs: &[Option<i32>]) -> Result<Pushed> {
+    let outcome = case.outcome.as_ref();
+    Ok(ingest.push(&CaseRow {
+        case_id: &case.case_id,
+        patient_id: &case.patient_id,
+        source: &case.source,
+        recorded_at: Some(case.recorded_at),
+        inputs,
+        note: case.note.as_ref().map(clinical::Note::text),
+        severity: outcome.map(|outcome| study.severity(outcome.severity).code.as_str()),
+        rarity: outcome.and_then(|outcome| outcome.rarity).map(clinical::Rarity::code),
+        disease_code: outcome.and_then(|outcome| outcome.disease_code.as_deref()),
+        confirmed_at: case.confirmed_at,
+    })?)
+}
+
 /// Ingests files from one source: all of them or, on an error, none.
 pub fn ingest(
     deployment: &Deployment,
@@ -53,14 +87,8 @@ pub fn ingest(
     source: &str,
     mapping: Option<&Mapping>,
 ) -> Result<Ingested> {
-    let study = &deployment.study;
-    let now = deployment::now();
-    let schema = Schema {
-        inputs: study.inputs().iter().map(|input| input.name.clone()).collect(),
-        note: study.note().map(|note| note.name.clone()),
-    };
-    let meta = IngestMeta { source: source.to_owned(), now, schema };
-    let mut ingest = deployment.lake.begin_ingest(meta, slot_rule(study))?;
+    let (study, now) = (&deployment.study, deployment::now());
+    let mut ingest = begin(deployment, source, now)?;
     let reading = Reading { study, mapping, source, ingested_at: (now.unix_timestamp_nanos() / 1000) as i64 };
     let mut done = Reader { ingest: &mut ingest, skipped: BTreeMap::new(), source };
     let (mut ignored_columns, mut derived_fields) = (BTreeMap::new(), BTreeMap::new());
@@ -101,7 +129,7 @@ impl Reader<'_> {
         let place = || path.display().to_string();
         let task = deployment.progress.task(&format!("reading {name}"), None);
         let mut rows = 0;
-        let columns = std::thread::scope(|scope| {
+        let (columns, header) = std::thread::scope(|scope| {
             let (portions, inbox) = sync_channel(WAITING);
             let reader = scope.spawn(move || read(path, reading, &portions));
             let mut inputs = Vec::new();
@@ -125,26 +153,14 @@ impl Reader<'_> {
             })
         })?;
         let (bytes, sha256) = digest(path).with_context(place)?;
-        self.ingest.file(IngestedFile { name: name.to_owned(), bytes, sha256: Some(sha256), rows });
+        self.ingest.file(IngestedFile { name: name.to_owned(), bytes, sha256: Some(sha256), rows, header });
         Ok(columns)
     }
 
     fn accept(&mut self, study: &Study, case: &Case, inputs: &mut Vec<Option<i32>>) -> Result<()> {
         inputs.clear();
         inputs.extend(case.patient.values().iter().copied().map(Some));
-        let outcome = case.outcome.as_ref();
-        self.ingest.push(&CaseRow {
-            case_id: &case.case_id,
-            patient_id: &case.patient_id,
-            source: &case.source,
-            recorded_at: Some(case.recorded_at),
-            inputs,
-            note: case.note.as_ref().map(clinical::Note::text),
-            severity: outcome.map(|outcome| study.severity(outcome.severity).code.as_str()),
-            rarity: outcome.and_then(|outcome| outcome.rarity).map(clinical::Rarity::code),
-            disease_code: outcome.and_then(|outcome| outcome.disease_code.as_deref()),
-            confirmed_at: case.confirmed_at,
-        })?;
+        push_with(self.ingest, study, case, inputs)?;
         Ok(())
     }
 
@@ -157,8 +173,13 @@ impl Reader<'_> {
 }
 
 /// Reads a file on a thread of its own, so that parsing and storing each have a core.
-fn read(path: &Path, reading: Reading<'_>, portions: &SyncSender<Vec<Row>>) -> Result<Columns, FileError> {
+fn read(
+    path: &Path,
+    reading: Reading<'_>,
+    portions: &SyncSender<Vec<Row>>,
+) -> Result<(Columns, Option<Vec<String>>), FileError> {
     let mut cases = CaseFile::open(path, reading)?;
+    let told = |cases: &CaseFile<'_>| (cases.columns(), cases.header().map(<[String]>::to_vec));
     let mut portion = Vec::with_capacity(HANDED_ROWS);
     for row in cases.by_ref() {
         match row {
@@ -171,12 +192,12 @@ fn read(path: &Path, reading: Reading<'_>, portions: &SyncSender<Vec<Row>>) -> R
         if portion.len() == HANDED_ROWS {
             let full = std::mem::replace(&mut portion, Vec::with_capacity(HANDED_ROWS));
             if portions.send(full).is_err() {
-                return Ok(cases.columns()); // the receiver failed and says why
+                return Ok(told(&cases)); // the receiver failed and says why
             }
         }
     }
     let _ = portions.send(portion);
-    Ok(cases.columns())
+    Ok(told(&cases))
 }
 
 /// Length and SHA-256 of a file.

@@ -3,6 +3,7 @@
 //! What is wrong with one row is a value, with every issue of the row at once; only a file that cannot
 //! be a case file, or that ends in the middle of its compressed data, is an error.
 
+mod again;
 mod assemble;
 mod csv;
 mod fields;
@@ -18,6 +19,7 @@ use std::{io::Read, path::Path, sync::Arc};
 
 use clinical::{Case, Issue, Study};
 
+pub use again::{patient_id_of, read_again};
 pub use format::Format;
 
 use self::{
@@ -74,6 +76,7 @@ pub struct CaseFile<'a> {
     records: Box<dyn Records>,
     assembler: Assembler<'a>,
     format: Format,
+    header: Option<Vec<String>>,
     finished: bool,
 }
 
@@ -103,6 +106,7 @@ impl<'a> CaseFile<'a> {
     fn start(content: Content, reading: Reading<'a>) -> Result<Self, FileError> {
         let Reading { study, mapping, source, ingested_at } = reading;
         let bind = |header: &[String]| Layout::bind(header, study, mapping);
+        let mut csv_header = None;
         let parquet = |file: ParquetFile| -> Result<(Box<dyn Records>, Layout<'a>, Format), FileError> {
             let layout = bind(&file.names)?;
             let records = file.read(&layout.read())?;
@@ -120,6 +124,7 @@ impl<'a> CaseFile<'a> {
                 let (mut records, header) =
                     CsvRecords::open(reader, mapping.map_or(b',', |mapping| mapping.delimiter))?;
                 let layout = bind(&header)?;
+                csv_header = Some(header.clone());
                 let read = layout.read();
                 let unread = header.into_iter().enumerate().filter(|(column, _)| !read.contains(column));
                 records.ignore(unread.map(|(_, name)| name).collect());
@@ -127,11 +132,16 @@ impl<'a> CaseFile<'a> {
             }
         };
         let assembler = Assembler::new(layout, source.to_owned(), ingested_at);
-        Ok(CaseFile { records, assembler, format, finished: false })
+        Ok(CaseFile { records, assembler, format, header: csv_header, finished: false })
     }
 
     pub fn format(&self) -> Format {
         self.format
+    }
+
+    /// The header of a CSV file: refused rows are read again by it.
+    pub fn header(&self) -> Option<&[String]> {
+        self.header.as_deref()
     }
 
     /// What the columns are used for.

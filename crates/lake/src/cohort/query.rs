@@ -9,8 +9,9 @@ use arrow::datatypes::Int32Type;
 
 use super::count::{Counter, PLACE_BITS, Run, merge};
 use super::{Cohort, CohortCount, CohortQuery, NO_CELL};
-use crate::scan::{self, OpenFile};
+use crate::scan;
 use crate::schema::{Kind, columns};
+use crate::selection::Selection;
 use crate::{Lake, LakeError, Outcome, SLOTS};
 
 /// Outcome number of a row that is not counted.
@@ -23,24 +24,27 @@ impl Lake {
     /// [`LakeError::NoSuchVersion`]; [`LakeError::NoSuchColumn`] when the plan needs an input that the table lacks;
     /// [`LakeError::BadCell`] when the plan gives a cell that it does not have.
     pub fn cohort(&self, version: u64, query: &CohortQuery<'_>) -> Result<Cohort, LakeError> {
-        let dataset = self.version(version)?;
-        let table = self.cases();
-        let snapshot = table.snapshot(Some(dataset.table_version))?;
+        self.rows(version)?.cohort(query)
+    }
+}
+
+impl Selection {
+    /// Counts the rows.
+    ///
+    /// # Errors
+    /// As [`Lake::cohort`].
+    pub fn cohort(&self, query: &CohortQuery<'_>) -> Result<Cohort, LakeError> {
         for column in query.cells.columns() {
-            if !snapshot.columns.contains(column) {
-                return Err(LakeError::NoSuchColumn { column: column.clone() });
-            }
+            self.expect_column(column)?;
         }
-        let files = snapshot.files.iter().map(|file| OpenFile::open(&table, file));
-        let files = files.collect::<Result<Vec<_>, _>>()?;
-        let units = files.iter().flat_map(|file| (0..file.row_groups()).map(move |group| (file, group)));
-        let units: Vec<_> = units.collect();
-        let pass = Pass::new(query, dataset.totals.outcomes.len() as u64);
+        let units = self.files().iter().map(|file| self.open(file)).collect::<Result<Vec<_>, _>>()?;
+        let units: Vec<_> = units.into_iter().flatten().collect();
+        let pass = Pass::new(query, self.outcomes());
         let next = AtomicUsize::new(0);
         let work = || -> Result<Part, LakeError> {
             let mut worker = Worker::new(&pass);
-            while let Some((file, group)) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
-                for batch in file.read(Some(*group), &pass.columns)? {
+            while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
+                for batch in unit.read(&pass.columns)? {
                     worker.add(&batch?)?;
                 }
             }

@@ -31,13 +31,15 @@ pub(super) struct CaseColumns {
     case_key: Vec<i64>,
     patient_key: Vec<i64>,
     slot: Int8Builder,
+    /// The same for all rows.
+    dataset_version: i32,
     inputs: Vec<Int32Builder>,
     /// Where the study asks for notes.
     note: Option<StringBuilder>,
 }
 
 impl CaseColumns {
-    pub(super) fn new(schema: &Schema, columns: &[Column]) -> Self {
+    pub(super) fn new(schema: &Schema, columns: &[Column], dataset_version: u64) -> Self {
         let instants = || TimestampMicrosecondBuilder::with_capacity(CHUNK_ROWS).with_timezone("UTC");
         let inputs = schema.inputs.iter().map(|_| Int32Builder::with_capacity(CHUNK_ROWS));
         CaseColumns {
@@ -51,6 +53,8 @@ impl CaseColumns {
             case_key: Vec::with_capacity(CHUNK_ROWS),
             patient_key: Vec::with_capacity(CHUNK_ROWS),
             slot: Int8Builder::with_capacity(CHUNK_ROWS),
+            // Two thousand million ingests are out of reach.
+            dataset_version: i32::try_from(dataset_version).unwrap_or(i32::MAX),
             inputs: inputs.collect(),
             note: schema.note.as_ref().map(|_| StringBuilder::new()),
         }
@@ -110,6 +114,7 @@ impl CaseColumns {
             Arc::new(Int64Array::from(std::mem::take(&mut self.case_key))),
             Arc::new(Int64Array::from(std::mem::take(&mut self.patient_key))),
             Arc::new(self.slot.finish()),
+            Arc::new(Int32Array::from_value(self.dataset_version, numbers.len())),
         ];
         columns.extend(self.inputs.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
         columns.extend(self.note.as_mut().map(|note| Arc::new(note.finish()) as ArrayRef));

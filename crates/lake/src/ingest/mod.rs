@@ -18,10 +18,11 @@ use crate::data_file::DataFiles;
 use crate::index::CaseIndex;
 use crate::lock::Lock;
 use crate::outcome::{Outcomes, key};
-use crate::record::{CommitRecord, IngestRecord, IngestedFile, OutcomeCount, RECORD_KEY};
+use crate::record::{Act, CommitRecord, IngestRecord, IngestedFile, OutcomeCount, RECORD_KEY};
+use crate::rewrite::Going;
 use crate::schema::{self, Column, Schema};
 use crate::slots::{SlotRule, Strata};
-use crate::{CaseRow, Lake, LakeError, QuarantineRow, table};
+use crate::{CaseRow, Lake, LakeError, QuarantineRow, QuarantinedRow, table};
 use case_columns::CaseColumns;
 use quarantine_columns::QuarantineColumns;
 
@@ -65,6 +66,8 @@ pub struct IngestReport {
     pub refused: u64,
     /// Refused rows added to `quarantine`.
     pub quarantined: u64,
+    /// Refused rows of earlier ingests that left `quarantine`.
+    pub released: u64,
     /// All refused rows of the input by reason (`field:code`); a row counts once for each of its reasons.
     pub refused_by_reason: BTreeMap<String, u64>,
     /// Rows added to `cases` by outcome, ascending.
@@ -96,6 +99,8 @@ pub struct Ingest {
     /// Same refused rows so far in the file being read: identical rows of one file are different rows.
     repeats: HashMap<u64, u64>,
     repeats_of: String,
+    /// Refused rows of earlier ingests that leave the quarantine: ingest and key.
+    released: HashSet<(Uuid, u64)>,
     failed: bool,
 }
 
@@ -115,13 +120,13 @@ impl Lake {
     pub fn begin_ingest(&self, meta: IngestMeta, rule: impl SlotRule + 'static) -> Result<Ingest, LakeError> {
         let all_columns = schema::case_columns(&meta.schema)?;
         let lock = self.lock()?;
-        let finished = self.finished()?;
-        self.sweep(&finished)?;
-        let last = finished.last().map(|last| &last.record);
+        let history = self.history()?;
+        self.sweep(&history)?;
+        let parent = history.head();
         let ingest_id = Uuid::now_v7();
         let quarantine_columns = schema::quarantine_columns();
         let prefix = table::file_prefix(&ingest_id.to_string());
-        let cases = CaseColumns::new(&meta.schema, &all_columns);
+        let cases = CaseColumns::new(&meta.schema, &all_columns, parent + 1);
         let quarantine = QuarantineColumns::new(ingest_id, &quarantine_columns);
         // Files are opened with their first rows only; the folders must be there.
         for table in [self.cases(), self.quarantine_table()] {
@@ -131,18 +136,20 @@ impl Lake {
         let quarantine_files =
             DataFiles::start(&self.quarantine_table().dir, prefix, &quarantine_columns, quarantine.schema())?;
         Ok(Ingest {
-            index: self.load_index()?,
-            quarantined: self.load_quarantined()?,
-            strata: last.map(|last| Strata::resume(&last.strata)).unwrap_or_default(),
+            index: self.load_index(&history)?,
+            quarantined: self.load_quarantined(&history)?,
+            strata: Strata::resume(&history.strata()),
             record: IngestRecord {
                 ingest_id,
-                dataset_version: last.map_or(0, |last| last.ingest.dataset_version),
+                dataset_version: parent,
+                parent: Some(parent),
                 created_at: meta.now,
                 source: meta.source.clone(),
                 files: Vec::new(),
                 accepted: 0,
                 quarantined: 0,
                 duplicates: 0,
+                released: 0,
                 outcomes: Vec::new(),
                 sources: BTreeMap::new(),
                 reasons: BTreeMap::new(),
@@ -165,6 +172,7 @@ impl Lake {
             refused_by_reason: BTreeMap::new(),
             repeats: HashMap::new(),
             repeats_of: String::new(),
+            released: HashSet::new(),
             failed: false,
         })
     }
@@ -260,6 +268,11 @@ impl Ingest {
         Ok(Pushed::Added)
     }
 
+    /// Takes a refused row of an earlier ingest out of quarantine, because it was read again and pushed as a case.
+    pub fn release(&mut self, row: &QuarantinedRow) {
+        self.released.insert(row.place());
+    }
+
     /// The same for the same row of the same file content, whatever else the ingest holds.
     fn refused_key(&mut self, row: &QuarantineRow<'_>, reasons: &str) -> u64 {
         if self.repeats_of != row.file {
@@ -282,24 +295,33 @@ impl Ingest {
         }
         self.finish_record();
         self.flush()?;
+        let released = self.released;
+        let going = match released.is_empty() {
+            true => Going::default(),
+            false => self.lake.refused_to_go(&self.lake.history()?, &mut |row| {
+                released.contains(&(row.ingest_id, row.key))
+            })?,
+        };
+        self.record.released = going.rows();
+        self.lake.write_staying(&going, &mut self.quarantine_files)?;
         let case_files = self.case_files.finish()?;
         let quarantine_files = self.quarantine_files.finish()?;
-        if self.record.accepted + self.record.quarantined > 0 {
+        if self.record.accepted + self.record.quarantined + self.record.released > 0 {
             let (cases, quarantine) = (self.lake.cases(), self.lake.quarantine_table());
-            quarantine.create(&schema::quarantine_columns(), false)?;
-            cases.create(&self.all_columns, true)?;
+            quarantine.create(&schema::quarantine_columns())?;
+            cases.create(&self.all_columns)?;
             cases.add_columns(&self.all_columns)?;
             if !quarantine_files.is_empty() {
                 let record = serde_json::json!({ "ingest_id": self.record.ingest_id });
                 quarantine.append(&quarantine_files, RECORD_KEY, record)?;
             }
-            let record = CommitRecord { ingest: self.record.clone(), strata: self.strata.counts() };
-            let record = serde_json::to_value(record).map_err(|source| LakeError::BadRecord {
-                table: cases.name,
-                commit: 0,
-                source,
-            })?;
-            cases.append(&case_files, RECORD_KEY, record)?;
+            let act = Act::Ingest(self.record.clone());
+            let quarantine = (self.record.released > 0).then(|| going.change());
+            let record = CommitRecord { act, strata: self.strata.counts(), quarantine };
+            cases.append(&case_files, RECORD_KEY, record.to_json(cases.name)?)?;
+            if self.record.released > 0 {
+                self.lake.sweep(&self.lake.history()?)?;
+            }
         }
         drop(self.lock);
         Ok(IngestReport {
@@ -310,6 +332,7 @@ impl Ingest {
             duplicates: self.accepted_duplicates,
             refused: self.refused,
             quarantined: self.record.quarantined,
+            released: self.record.released,
             refused_by_reason: self.refused_by_reason,
             outcomes: self.record.outcomes,
             files: self.record.files,

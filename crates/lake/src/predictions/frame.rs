@@ -6,6 +6,11 @@
 //! id      = UUIDv8 (RFC 9562) of the 122 free bits: 00 | segment[24] | offset[32] | nonce[64]
 //! ```
 //! The nonce is random, so an identifier cannot be guessed from another one.
+//!
+//! An erased record keeps its place, so that the identifiers of the others stay right:
+//! ```text
+//! erased  = marker "HBP0" | len u32 | 0 u64 | crc u32 of len and 0 | 0[len]
+//! ```
 
 use uuid::Uuid;
 
@@ -16,6 +21,7 @@ pub(crate) const MAX_SEGMENT: u32 = (1 << 24) - 1;
 /// Bytes before the payload.
 pub(crate) const HEADER: usize = 20;
 const MARKER: [u8; 4] = *b"HBP1";
+const ERASED: [u8; 4] = *b"HBP0";
 
 /// Where a record lies, and the secret that proves that the asker was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +72,22 @@ pub(crate) fn header(nonce: u64, payload: &[u8]) -> [u8; HEADER] {
     header
 }
 
+/// What takes the place of a frame with `len` bytes of payload.
+pub(crate) fn erased(len: usize) -> Vec<u8> {
+    let mut frame = erased_header(len).to_vec();
+    frame.resize(HEADER + len, 0);
+    frame
+}
+
+fn erased_header(len: usize) -> [u8; HEADER] {
+    let len = (len as u32).to_le_bytes();
+    let mut header = [0; HEADER];
+    header[..4].copy_from_slice(&ERASED);
+    header[4..8].copy_from_slice(&len);
+    header[16..].copy_from_slice(&checksum(&len, &[0; 8], &[]).to_le_bytes());
+    header
+}
+
 fn checksum(len: &[u8], nonce: &[u8], payload: &[u8]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(len);
@@ -112,6 +134,11 @@ pub(crate) enum Span<'a> {
         nonce: u64,
         payload: &'a [u8],
     },
+    /// A record that was erased. `payload` is all zeros unless the eraser was killed.
+    Erased {
+        offset: u32,
+        payload: &'a [u8],
+    },
     /// Bytes that are no valid record, up to the next valid one or the end.
     Damage {
         offset: u32,
@@ -129,6 +156,10 @@ pub(crate) fn walk(bytes: &[u8], start: usize) -> impl Iterator<Item = Span<'_>>
             at += HEADER + header.len;
             return Some(Span::Record { offset, nonce: header.nonce, payload });
         }
+        if let Some(payload) = erased_payload(rest) {
+            at += HEADER + payload.len();
+            return Some(Span::Erased { offset, payload });
+        }
         let skipped = next_valid(rest);
         at += skipped;
         Some(Span::Damage { offset, bytes: skipped as u32 })
@@ -141,10 +172,22 @@ fn valid(bytes: &[u8]) -> Option<(Header, &[u8])> {
     header.matches(payload).then_some((header, payload))
 }
 
+/// The payload of an erased record at the start of `bytes`. Its header alone tells.
+fn erased_payload(bytes: &[u8]) -> Option<&[u8]> {
+    let len = u32::from_le_bytes(*bytes.get(4..8)?.first_chunk()?) as usize;
+    if len > MAX_PAYLOAD || !bytes.starts_with(&erased_header(len)) {
+        return None;
+    }
+    bytes.get(HEADER..HEADER + len)
+}
+
 /// Distance from a broken record at the start of `bytes` to the next whole one, or to the end.
 fn next_valid(bytes: &[u8]) -> usize {
     (1..bytes.len())
-        .find(|&at| bytes[at] == MARKER[0] && valid(&bytes[at..]).is_some())
+        .find(|&at| {
+            let rest = &bytes[at..];
+            bytes[at] == MARKER[0] && (valid(rest).is_some() || erased_payload(rest).is_some())
+        })
         .unwrap_or(bytes.len())
 }
 
@@ -185,5 +228,24 @@ mod tests {
         assert_eq!(spans[1], Span::Damage { offset: broken as u32, bytes: (HEADER + 6) as u32 });
         assert!(matches!(spans[2], Span::Record { nonce: 9, payload: b"", .. }));
         assert_eq!(spans.len(), 3);
+    }
+
+    #[test]
+    fn walk_passes_over_what_was_erased_also_after_damage() {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, 7, b"first");
+        bytes.extend(b"damage");
+        let at = bytes.len();
+        encode(&mut bytes, 8, b"second");
+        encode(&mut bytes, 9, b"third");
+        let frame = erased(b"second".len());
+        bytes[at..at + frame.len()].copy_from_slice(&frame);
+        let spans: Vec<_> = walk(&bytes, 0).collect();
+        assert_eq!(spans.len(), 4);
+        assert_eq!(spans[2], Span::Erased { offset: at as u32, payload: &[0; 6] });
+        assert!(matches!(spans[3], Span::Record { nonce: 9, payload: b"third", .. }));
+        // Killed in its course: the header is there, the payload not yet.
+        bytes[at + HEADER..at + HEADER + 6].copy_from_slice(b"second");
+        assert!(walk(&bytes, 0).any(|span| span == Span::Erased { offset: at as u32, payload: b"second" }));
     }
 }

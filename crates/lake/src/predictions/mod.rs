@@ -9,6 +9,7 @@
 //! Damage anywhere else is never truncated: the segment is closed, a new one begins, and
 //! [`PredictionReader::check`] reports it.
 
+mod erase;
 mod frame;
 mod queue;
 mod reader;
@@ -26,6 +27,7 @@ use uuid::Uuid;
 
 use crate::lock::Lock;
 
+pub use erase::{erase, find};
 pub use frame::MAX_PAYLOAD;
 pub use reader::{Damage, LogCheck, PredictionReader, Scan};
 

@@ -39,6 +39,8 @@ pub struct Damage {
 pub struct LogCheck {
     pub segments: u64,
     pub records: u64,
+    /// Records that were erased and keep only their places.
+    pub erased: u64,
     /// Sum of the segments' sizes, bytes.
     pub bytes: u64,
     pub damage: Vec<Damage>,
@@ -128,6 +130,7 @@ impl PredictionReader {
             for span in frame::walk(&bytes, start) {
                 match span {
                     Span::Record { .. } => check.records += 1,
+                    Span::Erased { .. } => check.erased += 1,
                     Span::Damage { offset, bytes: len } => check.damage.push(Damage {
                         segment,
                         offset,
@@ -197,7 +200,7 @@ impl Scan {
         let bytes = read_segment(&self.dir, segment)?;
         let records = frame::walk(&bytes, MAGIC.len()).filter_map(|span| match span {
             Span::Record { offset, nonce, payload } => Some((Address { segment, offset, nonce }, payload)),
-            Span::Damage { .. } => None,
+            Span::Erased { .. } | Span::Damage { .. } => None,
         });
         let is_new = |address: &Address| {
             self.after.is_none_or(|after| (address.segment, address.offset) > (after.segment, after.offset))

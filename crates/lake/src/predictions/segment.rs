@@ -66,8 +66,8 @@ pub(crate) fn recover(dir: &Path, segment: u32) -> Result<Recovered, LogError> {
     let mut torn = false;
     for span in walk(&bytes, MAGIC.len()) {
         match span {
-            Span::Record { .. } if torn => return Ok(Recovered::Untouchable),
-            Span::Record { offset, payload, .. } => {
+            Span::Record { .. } | Span::Erased { .. } if torn => return Ok(Recovered::Untouchable),
+            Span::Record { offset, payload, .. } | Span::Erased { offset, payload } => {
                 end = offset as usize + super::frame::HEADER + payload.len()
             }
             Span::Damage { .. } => torn = true,

@@ -14,7 +14,7 @@ fn lake() -> (tempfile::TempDir, Lake) {
 
 /// 3,000 cases with some repeated, and some refused rows.
 fn first_file(ingest: &mut Ingest) {
-    ingest.file(IngestedFile { name: "a.csv".into(), bytes: 1, sha256: None, rows: 3110 });
+    ingest.file(IngestedFile { name: "a.csv".into(), bytes: 1, sha256: None, rows: 3110, header: None });
     push_all(ingest, 0..3000);
     push_all(ingest, 500..600);
     for row in 1..=10 {

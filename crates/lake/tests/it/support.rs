@@ -1,8 +1,13 @@
 //! Made-up cases, and children to kill.
 
+use std::collections::HashSet;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use lake::{CaseRow, Ingest, IngestMeta, Lake, LakeError, Pushed, QuarantineRow, Reason, Schema};
+use lake::{
+    CaseRow, CaseScan, Erasure, Ingest, IngestMeta, Lake, LakeError, Pushed, QuarantineRow, Reason, Refused,
+    RefusedRow, Removal, Rewriting, Schema, columns,
+};
 use time::macros::datetime;
 
 /// A small generator of its own (Knuth's MMIX constants), so that every run makes the same rows.
@@ -132,4 +137,52 @@ fn child_command(mut command: Command, name: &str, dir: &std::path::Path) -> Chi
 /// The folder that a child works in; `None` when the test was not started as a child.
 pub(crate) fn child_dir() -> Option<std::path::PathBuf> {
     std::env::var_os("LAKE_CHILD_DIR").map(Into::into)
+}
+
+/// How a rewriting is carried out in tests.
+pub(crate) fn quietly(dry_run: bool) -> Rewriting<'static> {
+    Rewriting { now: datetime!(2026-01-02 03:04:05 UTC), dry_run, progress: &|_, _| {} }
+}
+
+/// Case identifiers of a dataset version, ascending.
+pub(crate) fn case_ids(lake: &Lake, version: u64) -> Vec<String> {
+    texts(lake.scan_cases(version, &[columns::CASE_ID]).unwrap(), columns::CASE_ID)
+}
+
+/// One text column of a scan, ascending.
+pub(crate) fn texts(scan: CaseScan, column: &str) -> Vec<String> {
+    let mut texts: Vec<String> =
+        scan.flat_map(|chunk| chunk.unwrap().texts(column).unwrap()).flatten().collect();
+    texts.sort();
+    texts
+}
+
+/// Takes persons out, with refused rows whose text names one of them.
+pub(crate) fn erase(lake: &Lake, patients: &[&str], dry_run: bool) -> Removal {
+    let patients: HashSet<String> = patients.iter().map(|id| (*id).to_owned()).collect();
+    let refused = |row: &RefusedRow<'_>| {
+        let named = |id: &String| row.raw.contains(&format!("\"{id}\""));
+        if patients.iter().any(named) { Refused::Theirs } else { Refused::NotTheirs }
+    };
+    lake.erase(&Erasure { patients: &patients, refused: &refused }, &quietly(dry_run)).unwrap()
+}
+
+/// Asserts that nothing is wrong and nothing was left over.
+pub(crate) fn assert_clean(lake: &Lake) {
+    let check = lake.check().unwrap();
+    assert_eq!((check.problems, check.leftovers), (Vec::<String>::new(), Vec::new()));
+}
+
+/// Bytes of a patient's key, as data files hold them: uncompressed, without a dictionary.
+pub(crate) fn key_bytes(patient: &str) -> [u8; 8] {
+    twox_hash::XxHash3_64::oneshot(patient.as_bytes()).to_le_bytes()
+}
+
+/// Whether any file under `dir` holds these bytes.
+pub(crate) fn on_disk(dir: &Path, bytes: &[u8]) -> bool {
+    let found = |path: &Path| std::fs::read(path).unwrap().windows(bytes.len()).any(|window| window == bytes);
+    std::fs::read_dir(dir).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() { on_disk(&path, bytes) } else { found(&path) }
+    })
 }

@@ -27,6 +27,8 @@ pub(crate) trait Database: Send + Sync {
     fn write(&self, work: &mut dyn FnMut(&Connection<'_>) -> Result<()>) -> Result<()>;
     /// One snapshot; waits for no writer.
     fn read(&self, work: &mut dyn FnMut(&Connection<'_>) -> Result<()>) -> Result<()>;
+    /// Sees to it that no copy of a deleted row stays in the database's files. A reader that is still at work may put it off.
+    fn forget(&self) -> Result<()>;
     /// What is wrong with the stored structure, in sentences.
     fn damage(&self) -> Result<Vec<String>>;
     /// Where it is, without a password.

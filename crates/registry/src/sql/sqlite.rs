@@ -40,6 +40,8 @@ impl Sqlite {
         let db = connect(&file)?;
         // FULL in WAL mode syncs the log at every commit: what was acknowledged survives a power cut.
         db.pragma_update(None, "synchronous", "FULL")?;
+        // A deleted row is overwritten: a person's erasure is one in the file, too.
+        db.pragma_update(None, "secure_delete", true)?;
         if !is_wal(&db)? {
             // One after the other: SQLite answers "busy" at once to two that change the mode together.
             let _turn = turnstile.pass(PATIENCE)?;
@@ -106,6 +108,12 @@ impl Database for Sqlite {
 
     fn read(&self, work: &mut dyn FnMut(&Connection<'_>) -> Result<()>) -> Result<()> {
         self.snapshot(|tx| work(&Connection(&**tx)))
+    }
+
+    fn forget(&self) -> Result<()> {
+        // The write-ahead log still has the rows as they were.
+        let writer = lock(&self.writer);
+        Ok(writer.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
     }
 
     fn damage(&self) -> Result<Vec<String>> {

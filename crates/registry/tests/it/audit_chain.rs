@@ -8,14 +8,20 @@ use tempfile::{TempDir, tempdir};
 
 use crate::{act, candidate, open};
 
-/// A registry with six audit rows, and the tampering that a test does behind its back.
-fn tampered(sql: &str) -> (TempDir, Registry) {
+/// A registry with six audit rows.
+fn audited() -> (TempDir, Registry) {
     let dir = tempdir().unwrap();
     let registry = open(dir.path());
     for i in 0..3 {
         let model = candidate(&registry, &format!("r{i}"));
         registry.open_test(model, &act("t")).unwrap();
     }
+    (dir, registry)
+}
+
+/// The same, with the tampering that a test does behind its back.
+fn tampered(sql: &str) -> (TempDir, Registry) {
+    let (dir, registry) = audited();
     let raw = Connection::open(dir.path().join("registry.db")).unwrap();
     raw.execute_batch("DROP TRIGGER audit_is_append_only_update; DROP TRIGGER audit_is_append_only_delete;")
         .unwrap();
@@ -121,7 +127,7 @@ fn ordinary_sql_cannot_change_the_audit() {
 
 #[test]
 fn the_audit_is_read_in_pages() {
-    let (_dir, registry) = tampered("");
+    let (_dir, registry) = audited();
     let all = registry.audit(0, 100).unwrap();
     assert_eq!(all.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     assert_eq!(registry.audit(2, 3).unwrap(), all[2..5]);
