@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clinical::Study;
-use lake::Lake;
+use lake::{CohortCache, Lake};
 use learn::bundle::Bundle;
 use registry::{Model, ModelVersion, Registry};
 use time::OffsetDateTime;
@@ -46,6 +46,11 @@ impl Deployment {
             data_dir,
             config,
         })
+    }
+
+    /// Counted cohorts of earlier dataset versions.
+    pub fn cohorts(&self) -> CohortCache {
+        CohortCache::open(&self.data_dir.join("cohorts"))
     }
 
     /// The dataset version asked for, else the newest.

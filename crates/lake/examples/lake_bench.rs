@@ -35,7 +35,7 @@ fn main() {
         measure("bare scan, 1 thread", rows, || bare_scan(&files));
         for (what, slot_group) in [("each slot", EACH_SLOT), ("three sets", sets)] {
             for threads in [1, 2] {
-                let query = CohortQuery { cells: &Patients::new(), slot_group, threads };
+                let query = CohortQuery { cells: &Patients::new(), slot_group, margins: &[], threads };
                 let cohort = measure(&format!("cohort, {what}, {threads} threads"), rows, || {
                     lake.cohort(1, &query).unwrap()
                 });

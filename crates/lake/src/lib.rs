@@ -40,7 +40,9 @@ mod versions;
 
 pub use case::{CaseRow, Outcome, QuarantineRow, Reason};
 pub use check::{LakeCheck, Leftover};
-pub use cohort::{CellMap, Cohort, CohortCount, CohortQuery, EACH_SLOT, NO_CELL, NO_SLOT};
+pub use cohort::{
+    CellMap, Cohort, CohortCache, CohortCount, CohortQuery, EACH_SLOT, Margin, MarginCounts, NO_CELL, NO_SLOT,
+};
 pub use difference::{Change, Difference, OutcomeChange};
 pub use error::LakeError;
 pub use ingest::{Ingest, IngestMeta, IngestReport, Pushed};

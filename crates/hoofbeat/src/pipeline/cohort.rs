@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow};
 use clinical::study::Accepts;
-use clinical::{Feature, Kind, Rarity, Study};
-use lake::{CellMap, CohortQuery, Lake, NO_CELL};
+use clinical::{Feature, Input, Kind, Rarity, Study};
+use lake::{CellMap, CohortQuery, Margin, MarginCounts, NO_CELL};
 use prepare::split::{self, SLOTS};
 use prepare::{Cohort, Folds, Histogram, Set, SplitReport, Stratum};
+
+use crate::deployment::Deployment;
 
 /// A counted and verified dataset version.
 #[derive(Debug)]
@@ -21,19 +23,40 @@ pub struct Counted {
 }
 
 /// Counts a dataset version and verifies its split.
-pub fn count(lake: &Lake, study: &Study, version: u64, threads: usize) -> Result<Counted> {
-    let (cohort, outside, unconfirmed) = tally(lake, study, version, threads)?;
-    let histograms = histograms(lake, study, version, &representative_slots(study), threads)?;
+pub fn count(deployment: &Deployment, study: &Study, version: u64) -> Result<Counted> {
+    let counted = counted(deployment, study, version)?;
+    let histograms = counted.margins.iter().map(|margin| histogram(study, margin)).collect::<Vec<_>>();
+    let (cohort, outside, unconfirmed) = in_terms_of(study, &counted)?;
     let split = split::verify(study, &cohort, &histograms);
     Ok(Counted { cohort, split, outside, unconfirmed })
 }
 
 /// Counts a dataset version whose split was verified before: the cohort, the rows outside and the unconfirmed
 /// ones, as [`Counted`] has them.
-pub fn tally(lake: &Lake, study: &Study, version: u64, threads: usize) -> Result<(Cohort, u64, u64)> {
+pub fn tally(deployment: &Deployment, study: &Study, version: u64) -> Result<(Cohort, u64, u64)> {
+    in_terms_of(study, &counted(deployment, study, version)?)
+}
+
+/// One pass over the rows that no kept cohort has yet.
+fn counted(deployment: &Deployment, study: &Study, version: u64) -> Result<lake::Cohort> {
     let cells = Cells::new(study)?;
-    let slot_group = representative_slots(study);
-    let counted = lake.cohort(version, &CohortQuery { cells: &cells, slot_group, threads })?;
+    let margins: Vec<Margin> = study.inputs().iter().filter_map(margin).collect();
+    let query = CohortQuery {
+        cells: &cells,
+        slot_group: representative_slots(study),
+        margins: &margins,
+        threads: deployment.config.threads(),
+    };
+    Ok(deployment.cohorts().cohort(&deployment.lake, version, &cells.plan(), &query)?)
+}
+
+/// The values of a number, for the verification of the split; a code's are the cells' own.
+fn margin(input: &Input) -> Option<Margin> {
+    let Accepts::Number { min, max, .. } = input.accepts else { return None };
+    Some(Margin { column: input.name.clone(), min, len: (max - min) as u32 + 1 })
+}
+
+fn in_terms_of(study: &Study, counted: &lake::Cohort) -> Result<(Cohort, u64, u64)> {
     let strata =
         counted.outcomes.iter().map(|outcome| stratum(study, outcome)).collect::<Result<Vec<_>>>()?;
     let mut unconfirmed = 0;
@@ -74,51 +97,13 @@ fn stratum(study: &Study, outcome: &lake::Outcome) -> Result<Option<Stratum>> {
     Ok(Some(Stratum { severity, rarity, disease_code: outcome.disease_code.clone() }))
 }
 
-/// The values of every number input by set, for the verification of the split.
-fn histograms(
-    lake: &Lake,
-    study: &Study,
-    version: u64,
-    slots: &[u8; SLOTS as usize + 1],
-    threads: usize,
-) -> Result<Vec<Histogram>> {
-    let mut histograms = Vec::new();
-    for input in study.inputs() {
-        let Accepts::Number { min, max, .. } = input.accepts else { continue };
-        let values = Values { columns: [input.name.clone()], min, len: (max - min) as u32 + 1 };
-        let counted = lake.cohort(version, &CohortQuery { cells: &values, slot_group: *slots, threads })?;
-        let mut counts: BTreeMap<(i32, Set), u64> = BTreeMap::new();
-        for count in counted.counts.iter().filter(|count| count.group < SLOTS) {
-            let set = Set::of_slot(&study.split, count.group);
-            *counts.entry((min + count.cell as i32, set)).or_default() += count.rows;
-        }
-        histograms.push(Histogram { input: input.name.clone(), counts });
+/// The values of a number by set, for the verification of the split.
+fn histogram(study: &Study, margin: &MarginCounts) -> Histogram {
+    let mut counts: BTreeMap<(i32, Set), u64> = BTreeMap::new();
+    for (value, slot, rows) in margin.iter().filter(|(_, slot, _)| *slot < SLOTS) {
+        *counts.entry((value, Set::of_slot(&study.split, slot))).or_default() += rows;
     }
-    Ok(histograms)
-}
-
-/// One number input as a cell map: its values.
-struct Values {
-    columns: [String; 1],
-    min: i32,
-    len: u32,
-}
-
-impl CellMap for Values {
-    fn columns(&self) -> &[String] {
-        &self.columns
-    }
-
-    fn len(&self) -> u32 {
-        self.len
-    }
-
-    fn cells(&self, columns: &[&[i32]], out: &mut [u32]) {
-        for (out, &value) in out.iter_mut().zip(columns[0]) {
-            let offset = value.wrapping_sub(self.min) as u32;
-            *out = if offset < self.len { offset } else { NO_CELL };
-        }
-    }
+    Histogram { input: margin.margin.column.clone(), counts }
 }
 
 /// The study's domain as a cell map over whole columns: per input one table of levels, so that a row
@@ -155,6 +140,11 @@ impl Cells {
             features.push(FeatureCells { stride, inputs: levels });
         }
         Ok(Cells { columns: study.inputs().iter().map(|input| input.name.clone()).collect(), len, features })
+    }
+
+    /// What decides the cells, as a text.
+    pub fn plan(&self) -> String {
+        format!("{self:?}")
     }
 }
 

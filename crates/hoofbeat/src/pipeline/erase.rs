@@ -89,7 +89,9 @@ fn in_lake(deployment: &Deployment, request: &Request<'_>) -> Result<Removal> {
     let task = deployment.progress.task("erasing", None);
     let progress = |rows: u64, _: u64| task.at(rows);
     let how = Rewriting { now: deployment::now(), dry_run: request.dry_run, progress: &progress };
-    Ok(deployment.lake.erase(&erasure, &how)?)
+    let removal = deployment.lake.erase(&erasure, &how)?;
+    deployment.cohorts().forget()?;
+    Ok(removal)
 }
 
 /// Headers of CSV files by their ingest and name.

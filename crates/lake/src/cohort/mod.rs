@@ -4,12 +4,17 @@
 //! row's inputs to a cell; the outcome's number and the cell make an integer key, and keys are counted
 //! ([`count`]). Cohorts add: the sum of two is the cohort of both sets of rows.
 
+mod cache;
 mod count;
+mod margin;
 mod query;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{LakeError, Outcome, SLOTS};
+
+pub use cache::CohortCache;
+pub use margin::{Margin, MarginCounts};
 
 /// Cell of a row that lies outside the plan's domain; such rows are counted in [`Cohort::outside`] only.
 pub const NO_CELL: u32 = u32::MAX;
@@ -47,6 +52,8 @@ pub struct CohortQuery<'a> {
     pub cells: &'a dyn CellMap,
     /// Group of each slot 0..20, then of rows without a slot: [`EACH_SLOT`], or for instance train, validation, test.
     pub slot_group: [u8; SLOTS as usize + 1],
+    /// Inputs whose values are counted one by one beside the cells.
+    pub margins: &'a [Margin],
     /// Threads to use, at least 1.
     pub threads: usize,
 }
@@ -88,17 +95,20 @@ pub struct Cohort {
     pub rows: u64,
     /// Rows that are in no cell: a needed input is null or outside the plan's domain.
     pub outside: u64,
+    /// As [`CohortQuery::margins`] asked for them.
+    pub margins: Vec<MarginCounts>,
 }
 
 impl Cohort {
     /// The cohort of the rows of both.
     ///
     /// # Errors
-    /// [`LakeError::DifferentCohorts`] when their domains differ in size.
+    /// [`LakeError::DifferentCohorts`] when their domains or margins differ.
     pub fn add(&self, other: &Cohort) -> Result<Cohort, LakeError> {
         if self.cells != other.cells {
             return Err(LakeError::DifferentCohorts);
         }
+        let margins = margin::add(&self.margins, &other.margins)?;
         let mut outcomes: Vec<Outcome> = self.outcomes.iter().chain(&other.outcomes).cloned().collect();
         outcomes.sort();
         outcomes.dedup();
@@ -117,6 +127,7 @@ impl Cohort {
             counts,
             rows: self.rows + other.rows,
             outside: self.outside + other.outside,
+            margins,
         })
     }
 }

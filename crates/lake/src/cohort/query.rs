@@ -8,7 +8,7 @@ use arrow::array::{Array, AsArray, DictionaryArray, Int8Array, Int32Array, Recor
 use arrow::datatypes::Int32Type;
 
 use super::count::{Counter, PLACE_BITS, Run, merge};
-use super::{Cohort, CohortCount, CohortQuery, NO_CELL};
+use super::{Cohort, CohortCount, CohortQuery, MarginCounts, NO_CELL};
 use crate::scan;
 use crate::schema::{Kind, columns};
 use crate::selection::Selection;
@@ -34,7 +34,8 @@ impl Selection {
     /// # Errors
     /// As [`Lake::cohort`].
     pub fn cohort(&self, query: &CohortQuery<'_>) -> Result<Cohort, LakeError> {
-        for column in query.cells.columns() {
+        let margins = query.margins.iter().map(|margin| &margin.column);
+        for column in query.cells.columns().iter().chain(margins) {
             self.expect_column(column)?;
         }
         let units = self.files().iter().map(|file| self.open(file)).collect::<Result<Vec<_>, _>>()?;
@@ -56,7 +57,7 @@ impl Selection {
             let joined = workers.into_iter().map(|w| w.join().unwrap_or(Err(LakeError::WorkerStopped)));
             joined.collect::<Result<Vec<_>, _>>()
         })?;
-        Ok(pass.gather(parts))
+        pass.gather(parts)
     }
 }
 
@@ -77,11 +78,17 @@ struct Pass<'a> {
 struct Part {
     runs: Vec<Run>,
     outside: u64,
+    margins: Vec<MarginCounts>,
 }
 
 impl<'a> Pass<'a> {
     fn new(query: &'a CohortQuery<'a>, expected: u64) -> Pass<'a> {
         let mut wanted = query.cells.columns().to_vec();
+        for margin in query.margins {
+            if !wanted.contains(&margin.column) {
+                wanted.push(margin.column.clone());
+            }
+        }
         let more = [columns::SEVERITY, columns::RARITY, columns::DISEASE_CODE, columns::SLOT];
         wanted.extend(more.map(str::to_owned));
         Pass { query, columns: wanted, groups: query.groups(), expected, outcomes: Mutex::default() }
@@ -100,8 +107,16 @@ impl<'a> Pass<'a> {
         }) as u32
     }
 
+    fn margins(&self) -> Vec<MarginCounts> {
+        self.query.margins.iter().map(|margin| MarginCounts::new(margin, self.groups)).collect()
+    }
+
     /// Sums the threads' parts and puts the outcomes in order.
-    fn gather(self, parts: Vec<Part>) -> Cohort {
+    fn gather(self, parts: Vec<Part>) -> Result<Cohort, LakeError> {
+        let mut margins = self.margins();
+        for part in &parts {
+            margins = super::margin::add(&margins, &part.margins)?;
+        }
         let outside = parts.iter().map(|part| part.outside).sum();
         let runs = parts.into_iter().map(|part| part.runs).reduce(|a, b| merge(&a, &b)).unwrap_or_default();
         let met = self.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -118,13 +133,14 @@ impl<'a> Pass<'a> {
             outcomes.push(met[number].clone());
             counts.extend(runs[start..end].iter().map(|run| count(run, outcome, self.groups)));
         }
-        Cohort {
+        Ok(Cohort {
             cells: self.query.cells.len(),
             outcomes,
             rows: counts.iter().map(|count| count.rows).sum(),
             counts,
             outside,
-        }
+            margins,
+        })
     }
 }
 
@@ -146,7 +162,10 @@ struct Worker<'a> {
     cells: Vec<u32>,
     places: Vec<u64>,
     outcomes: Vec<u32>,
+    /// Slot group of each row.
+    group: Vec<u8>,
     outside: u64,
+    margins: Vec<MarginCounts>,
 }
 
 impl<'a> Worker<'a> {
@@ -157,20 +176,26 @@ impl<'a> Worker<'a> {
             cells: Vec::new(),
             places: Vec::new(),
             outcomes: Vec::new(),
+            group: Vec::new(),
             outside: 0,
+            margins: pass.margins(),
         }
     }
 
     fn add(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
         self.number_outcomes(batch)?;
         self.find_cells(batch)?;
-        self.find_places(&scan::bytes(batch, columns::SLOT)?)?;
+        self.find_groups(&scan::bytes(batch, columns::SLOT)?);
+        self.find_places()?;
         self.counter.add(&self.outcomes, &self.places);
+        for counts in &mut self.margins {
+            counts.count(&scan::ints(batch, &counts.margin.column)?, &self.group);
+        }
         Ok(())
     }
 
     fn finish(self) -> Part {
-        Part { runs: self.counter.finish(), outside: self.outside }
+        Part { runs: self.counter.finish(), outside: self.outside, margins: self.margins }
     }
 
     /// Cell of each row; rows with a null input get [`NO_CELL`].
@@ -191,22 +216,23 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Place of each row from its cell and slot; rows without a cell are marked to be skipped.
-    fn find_places(&mut self, slots: &Int8Array) -> Result<(), LakeError> {
-        let (groups, cells) = (self.pass.groups, self.pass.query.cells.len());
+    fn find_groups(&mut self, slots: &Int8Array) {
         let slot_group = &self.pass.query.slot_group;
-        let group = |slot: Option<i8>| {
-            let slot = slot.and_then(|slot| u8::try_from(slot).ok()).unwrap_or(SLOTS);
-            u64::from(slot_group[usize::from(slot.min(SLOTS))])
-        };
-        self.places.clear();
-        let place = |(&cell, slot): (&u32, Option<i8>)| u64::from(cell) * groups + group(slot);
+        let group = |slot: i8| slot_group[usize::from(u8::try_from(slot).unwrap_or(SLOTS).min(SLOTS))];
+        self.group.clear();
         if slots.null_count() == 0 {
-            let slots = slots.values().iter().map(|&slot| Some(slot));
-            self.places.extend(self.cells.iter().zip(slots).map(place));
+            self.group.extend(slots.values().iter().map(|&slot| group(slot)));
         } else {
-            self.places.extend(self.cells.iter().zip(slots.iter()).map(place));
+            self.group.extend(slots.iter().map(|slot| group(slot.unwrap_or(-1))));
         }
+    }
+
+    /// Place of each row from its cell and group; rows without a cell are marked to be skipped.
+    fn find_places(&mut self) -> Result<(), LakeError> {
+        let (groups, cells) = (self.pass.groups, self.pass.query.cells.len());
+        self.places.clear();
+        let place = |(&cell, &group): (&u32, &u8)| u64::from(cell) * groups + u64::from(group);
+        self.places.extend(self.cells.iter().zip(&self.group).map(place));
         for (&cell, outcome) in self.cells.iter().zip(&mut self.outcomes) {
             if cell >= cells {
                 if cell != NO_CELL {

@@ -83,7 +83,7 @@ fn cohort_equals_a_naive_count_and_adds() {
         ingest.commit().unwrap();
     }
     let map = AgeByPressure::new(100);
-    let query = |threads| CohortQuery { cells: &map, slot_group: EACH_SLOT, threads };
+    let query = |threads| CohortQuery { cells: &map, slot_group: EACH_SLOT, margins: &[], threads };
     let both = lake.cohort(2, &query(2)).unwrap();
     assert_equals_naive(&both, &naive(0..50_000, 100));
     assert_eq!(both, lake.cohort(2, &query(1)).unwrap());
@@ -114,7 +114,9 @@ fn slot_groups_sum_slots_and_unconfirmed_rows_have_none() {
     push_all(&mut ingest, 0..20_000);
     ingest.commit().unwrap();
     let map = AgeByPressure::new(120);
-    let slots = lake.cohort(1, &CohortQuery { cells: &map, slot_group: EACH_SLOT, threads: 2 }).unwrap();
+    let slots = lake
+        .cohort(1, &CohortQuery { cells: &map, slot_group: EACH_SLOT, margins: &[], threads: 2 })
+        .unwrap();
     for count in &slots.counts {
         let confirmed = slots.outcomes[count.outcome as usize].severity.is_some();
         assert_eq!(confirmed, count.group != NO_SLOT);
@@ -123,7 +125,8 @@ fn slot_groups_sum_slots_and_unconfirmed_rows_have_none() {
     sets[..14].fill(0);
     sets[17..20].fill(2);
     sets[20] = 3;
-    let grouped = lake.cohort(1, &CohortQuery { cells: &map, slot_group: sets, threads: 2 }).unwrap();
+    let grouped =
+        lake.cohort(1, &CohortQuery { cells: &map, slot_group: sets, margins: &[], threads: 2 }).unwrap();
     let of = |cohort: &Cohort, keep: &dyn Fn(u8) -> bool| -> u64 {
         cohort.counts.iter().filter(|count| keep(count.group)).map(|count| count.rows).sum()
     };
@@ -161,7 +164,9 @@ fn a_large_domain_counts_the_same() {
     push_all(&mut ingest, 0..30_000);
     ingest.commit().unwrap();
     let map = Wide(vec!["age_years".into(), "exercise_days_per_month".into()]);
-    let cohort = lake.cohort(1, &CohortQuery { cells: &map, slot_group: EACH_SLOT, threads: 2 }).unwrap();
+    let cohort = lake
+        .cohort(1, &CohortQuery { cells: &map, slot_group: EACH_SLOT, margins: &[], threads: 2 })
+        .unwrap();
     let mut expected: BTreeMap<(u32, Option<&str>), u64> = BTreeMap::new();
     for case in (0..30_000).map(made) {
         let cell = (case.inputs[0].unwrap() * 32 + case.inputs[2].unwrap()) as u32 * 4_999;
@@ -196,7 +201,8 @@ fn a_plan_that_does_not_fit_is_an_error() {
     ingest.commit().unwrap();
     let run = |column: &str| {
         let map = Bad(vec![column.into()]);
-        lake.cohort(1, &CohortQuery { cells: &map, slot_group: EACH_SLOT, threads: 1 }).unwrap_err()
+        lake.cohort(1, &CohortQuery { cells: &map, slot_group: EACH_SLOT, margins: &[], threads: 1 })
+            .unwrap_err()
     };
     assert!(matches!(run("age_years"), LakeError::BadCell { cell: 5, cells: 5 }));
     assert!(matches!(run("glucose"), LakeError::NoSuchColumn { .. }));

@@ -99,7 +99,7 @@ fn a_cohort_between_two_versions_adds_to_the_first() {
     lake.restore(1, NOW).unwrap();
     add(&lake, 2000..2500);
     let ages = Ages(["age_years".to_owned()]);
-    let query = CohortQuery { cells: &ages, slot_group: EACH_SLOT, threads: 2 };
+    let query = CohortQuery { cells: &ages, slot_group: EACH_SLOT, margins: &[], threads: 2 };
     let first = lake.cohort(1, &query).unwrap();
     let more = lake.rows_between(1, 4).unwrap().cohort(&query).unwrap();
     assert_eq!((more.rows, first.rows), (500, 1000));

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing test is what it is for")]
 
 mod cohort;
+mod cohort_cache;
 mod foreign;
 mod ingest;
 mod kill;
