@@ -6,20 +6,20 @@ use crate::slots::SLOTS;
 const SLOT_BITS: u32 = 5;
 const _: () = assert!(SLOTS < 1 << SLOT_BITS);
 
-/// A set of case keys and a map from patient key to slot, 7 to 9 bytes an entry.
+/// A set of case keys and a map from patient key to slot, 8 to 9 bytes an entry.
 ///
 /// Case keys are whole 64-bit hashes: with n cases a new one is mistaken for a known one with probability
 /// n / 2^64 (10 million cases: 5e-13). Of a patient key, 59 bits are kept; two patients that agree in those share a slot, which harms nothing.
 #[derive(Debug, Default)]
 pub(crate) struct CaseIndex {
-    cases: Buckets<0>,
-    patients: Buckets<SLOT_BITS>,
+    cases: Parts<0>,
+    patients: Parts<SLOT_BITS>,
 }
 
 impl CaseIndex {
     /// An empty one, with room for so many cases.
     pub(crate) fn with_room(cases: u64) -> CaseIndex {
-        CaseIndex { cases: Buckets::with_room(cases), ..CaseIndex::default() }
+        CaseIndex { cases: Parts::with_room(cases), ..CaseIndex::default() }
     }
 
     /// Returns whether the case is new.
@@ -38,60 +38,58 @@ impl CaseIndex {
     }
 }
 
-/// Bits of a key that choose its bucket.
-const BUCKET_BITS: u32 = 16;
-/// Bytes of an entry: the rest of the key. The bucket is known from where the entry lies.
-const ENTRY: usize = 6;
+/// Bits of a key that choose its part.
+const PART_BITS: u32 = 8;
+/// Bytes of an entry: the rest of the key. The part is known from where the entry lies.
+const ENTRY: usize = 7;
 const ENTRY_BITS: u32 = 8 * ENTRY as u32;
-const _: () = assert!(BUCKET_BITS + ENTRY_BITS == u64::BITS);
-/// Places at the end of a bucket that nothing is assigned to, so that what is pushed on has room; as many are searched at once.
-const TAIL: usize = 8;
+const _: () = assert!(PART_BITS + ENTRY_BITS == u64::BITS);
+/// Entries of a line: with their number they fill what the processor fetches at once.
+const LINE_ENTRIES: usize = 9;
+const LINE: usize = LINE_ENTRIES * ENTRY + 1;
+const _: () = assert!(LINE == 64);
+/// Lines up to which a part doubles: 1 MiB, with all parts 33 million keys.
+const SMALL_LINES: usize = 1 << 14;
 
 /// A hash set of 64-bit keys whose lowest `VALUE` bits are a value, not a part of the key.
 ///
 /// One table that doubles would for a moment be three times as large as what it holds, and half empty for long. Here
-/// are 65,536 small tables, each of which grows by an eighth when it is nine tenths full: nearly all of the memory
-/// holds keys, at any time.
+/// are 256 tables, each of which grows by an eighth, once it is not small, when it is nine tenths full: nearly all of the
+/// memory holds keys, at any time. A table is one of buckets with linear probing (Knuth, TAOCP 3, 6.4), a bucket a line of the cache.
 #[derive(Debug)]
-struct Buckets<const VALUE: u32> {
-    buckets: Vec<Bucket>,
-}
+struct Parts<const VALUE: u32>(Vec<Part>);
 
-/// A table by ordered linear probing (Amble and Knuth, 1974): entries ascend, each where its bits say or after, and a run of
-/// them has no gap before one. So a search ends at the first larger entry, and growing is one pass.
 #[derive(Debug, Clone, Default)]
-struct Bucket {
-    /// All zeros where there is none.
-    entries: Box<[[u8; ENTRY]]>,
-    used: u32,
-    /// The entry whose bits are all zeros, which cannot lie in the table.
-    zero: bool,
+struct Part {
+    lines: Vec<Line>,
+    used: usize,
 }
 
-impl<const VALUE: u32> Default for Buckets<VALUE> {
+/// Entries one after the other; the last byte is their number.
+#[derive(Debug, Clone)]
+#[repr(align(64))]
+struct Line([u8; LINE]);
+
+impl<const VALUE: u32> Default for Parts<VALUE> {
     fn default() -> Self {
-        Buckets { buckets: vec![Bucket::default(); 1 << BUCKET_BITS] }
+        Parts(vec![Part::default(); 1 << PART_BITS])
     }
 }
 
-impl<const VALUE: u32> Buckets<VALUE> {
-    /// Room for so many keys, which hashes divide among the buckets nearly evenly.
+impl<const VALUE: u32> Parts<VALUE> {
+    /// Room for so many keys, which hashes divide among the parts nearly evenly.
     fn with_room(keys: u64) -> Self {
-        let places = (keys as f64 / f64::from(1 << BUCKET_BITS) * 1.2) as usize;
-        let mut buckets = vec![Bucket::default(); 1 << BUCKET_BITS];
-        if places > 0 {
-            buckets.fill_with(|| Bucket::with_places(places));
-        }
-        Buckets { buckets }
+        let lines = keys as usize / (1 << PART_BITS) / LINE_ENTRIES * 6 / 5;
+        Parts(vec![Part::with_lines(lines); 1 << PART_BITS])
     }
 
     fn get(&self, key: u64) -> Option<u64> {
-        self.buckets[(key >> ENTRY_BITS) as usize].find::<VALUE>(rest(key)).ok()
+        self.0[(key >> ENTRY_BITS) as usize].find::<VALUE>(rest(key)).ok()
     }
 
     /// Inserts a key that is not there; else answers the rest of the one that is.
     fn insert(&mut self, key: u64) -> Option<u64> {
-        self.buckets[(key >> ENTRY_BITS) as usize].insert::<VALUE>(rest(key))
+        self.0[(key >> ENTRY_BITS) as usize].insert::<VALUE>(rest(key))
     }
 }
 
@@ -100,114 +98,95 @@ fn rest(key: u64) -> u64 {
     key & ((1 << ENTRY_BITS) - 1)
 }
 
-fn read(entry: &[u8; ENTRY]) -> u64 {
-    let [a, b, c, d, e, f] = *entry;
-    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+impl Line {
+    const EMPTY: Line = Line([0; LINE]);
+
+    fn len(&self) -> usize {
+        usize::from(self.0[LINE - 1])
+    }
+
+    fn entry(&self, at: usize) -> u64 {
+        let bytes = self.0[at * ENTRY..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        rest(bytes)
+    }
+
+    /// The entry with this key. All are compared, without a branch that waits for memory, so that the processor goes
+    /// on with the next row meanwhile.
+    fn find<const VALUE: u32>(&self, key: u64) -> Option<u64> {
+        let mut equal = 0u32;
+        for at in 0..LINE_ENTRIES {
+            equal |= u32::from(self.entry(at) >> VALUE == key) << at;
+        }
+        equal &= (1 << self.len()) - 1;
+        (equal != 0).then(|| self.entry(equal.trailing_zeros() as usize))
+    }
+
+    /// The line must not be full.
+    fn push(&mut self, entry: u64) {
+        let from = self.len() * ENTRY;
+        self.0[from..from + ENTRY].copy_from_slice(&entry.to_le_bytes()[..ENTRY]);
+        self.0[LINE - 1] += 1;
+    }
 }
 
-fn written(entry: u64) -> [u8; ENTRY] {
-    let [a, b, c, d, e, f, ..] = entry.to_le_bytes();
-    [a, b, c, d, e, f]
-}
-
-impl Bucket {
-    fn with_places(places: usize) -> Bucket {
-        Bucket { entries: vec![[0; ENTRY]; places + TAIL].into_boxed_slice(), ..Bucket::default() }
+impl Part {
+    fn with_lines(lines: usize) -> Part {
+        Part { lines: vec![Line::EMPTY; lines], used: 0 }
     }
 
-    /// Places that entries are assigned to.
-    fn places(&self) -> usize {
-        self.entries.len().saturating_sub(TAIL)
-    }
-
-    /// Where an entry belongs by its bits: the larger, the later.
-    fn assigned(&self, entry: u64) -> usize {
-        ((u128::from(entry) * self.places() as u128) >> ENTRY_BITS) as usize
-    }
-
-    /// The entry with the same key, or the place where it would be inserted.
+    /// The entry with the same key, or the line that has room for it.
     fn find<const VALUE: u32>(&self, entry: u64) -> Result<u64, usize> {
+        if self.lines.is_empty() {
+            return Err(0);
+        }
         let key = entry >> VALUE;
-        if key == 0 && self.zero {
-            return Ok(0);
-        }
-        let mut at = self.assigned(key << VALUE);
-        while let Some(window) = self.entries.get(at..).and_then(<[_]>::first_chunk::<TAIL>) {
-            // Counting has no branch that depends on memory, so the processor goes on with the next row meanwhile. Beyond
-            // a gap all entries are larger.
-            let less = |found: &&[u8; ENTRY]| (read(found) != 0) & (read(found) >> VALUE < key);
-            let smaller = window.iter().filter(less).count();
-            at += smaller;
-            if smaller < TAIL {
-                let found = read(&window[smaller]);
-                return if found != 0 && found >> VALUE == key { Ok(found) } else { Err(at) };
-            }
-        }
-        self.find_in_tail::<VALUE>(key, at)
-    }
-
-    /// The same from a place on that is nearer to the end than a window is long.
-    fn find_in_tail<const VALUE: u32>(&self, key: u64, from: usize) -> Result<u64, usize> {
-        for (at, found) in self.entries.iter().enumerate().skip(from) {
-            let found = read(found);
-            if found == 0 || found >> VALUE > key {
-                return Err(at);
-            }
-            if found >> VALUE == key {
+        let mut at = self.first_line::<VALUE>(entry);
+        loop {
+            if let Some(found) = self.lines[at].find::<VALUE>(key) {
                 return Ok(found);
             }
+            if self.lines[at].len() < LINE_ENTRIES {
+                return Err(at);
+            }
+            at = if at + 1 == self.lines.len() { 0 } else { at + 1 };
         }
-        Err(self.entries.len())
+    }
+
+    /// Where the search for an entry begins: the larger its key, the later.
+    fn first_line<const VALUE: u32>(&self, entry: u64) -> usize {
+        ((u128::from(entry >> VALUE) * self.lines.len() as u128) >> (ENTRY_BITS - VALUE)) as usize
     }
 
     fn insert<const VALUE: u32>(&mut self, entry: u64) -> Option<u64> {
-        if self.used as usize >= self.places() / 10 * 9 {
-            self.grow();
+        if self.used >= self.lines.len() * LINE_ENTRIES / 10 * 9 {
+            self.grow::<VALUE>();
         }
-        loop {
-            match self.find::<VALUE>(entry) {
-                Ok(known) => return Some(known),
-                Err(_) if entry == 0 => {
-                    self.zero = true;
-                    return None;
-                }
-                Err(at) => {
-                    let free = self.entries.iter().skip(at).position(|found| read(found) == 0);
-                    if let Some(run) = free {
-                        self.entries.copy_within(at..at + run, at + 1);
-                        self.entries[at] = written(entry);
-                        self.used += 1;
-                        return None;
-                    }
-                    self.grow();
-                }
+        match self.find::<VALUE>(entry) {
+            Ok(known) => Some(known),
+            Err(line) => {
+                self.lines[line].push(entry);
+                self.used += 1;
+                None
             }
         }
     }
 
-    fn grow(&mut self) {
-        let mut places = self.places();
-        loop {
-            places = (places + places / 8).max(2 * TAIL);
-            let mut larger = Bucket { used: self.used, zero: self.zero, ..Bucket::with_places(places) };
-            // Where more crowd at the upper end than the tail holds, it must be larger still.
-            if larger.fill(&self.entries) {
-                *self = larger;
-                return;
+    fn grow<const VALUE: u32>(&mut self) {
+        let lines = self.lines.len();
+        // Small parts are soon too small again.
+        let more = if lines < SMALL_LINES { lines.max(2) } else { lines / 8 };
+        let mut larger = Part::with_lines(lines + more);
+        for line in &self.lines {
+            for entry in (0..line.len()).map(|at| line.entry(at)) {
+                let mut at = larger.first_line::<VALUE>(entry);
+                while larger.lines[at].len() == LINE_ENTRIES {
+                    at = if at + 1 == larger.lines.len() { 0 } else { at + 1 };
+                }
+                larger.lines[at].push(entry);
             }
         }
-    }
-
-    /// Takes ascending entries into an empty table. Answers whether all had room.
-    fn fill(&mut self, entries: &[[u8; ENTRY]]) -> bool {
-        let mut next = 0;
-        for entry in entries.iter().map(read).filter(|&entry| entry != 0) {
-            let at = self.assigned(entry).max(next);
-            let Some(place) = self.entries.get_mut(at) else { return false };
-            *place = written(entry);
-            next = at + 1;
-        }
-        true
+        larger.used = self.used;
+        *self = larger;
     }
 }
 
@@ -235,21 +214,29 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_crowd_one_bucket_are_all_kept() {
+    fn keys_that_crowd_are_all_kept() {
         let mut index = CaseIndex::default();
         let mut expected = HashMap::new();
-        // Neighbours at both ends of a bucket, and the keys of zeros.
-        let keys = (0..5000u64).flat_map(|n| [n << SLOT_BITS, (u64::MAX >> BUCKET_BITS) - (n << SLOT_BITS)]);
+        // Neighbours at both ends of a part, which belong into the same line, and the keys of zeros.
+        let keys = (0..500u64).flat_map(|n| [n << SLOT_BITS, (u64::MAX >> PART_BITS) - (n << SLOT_BITS)]);
         for (at, key) in keys.chain([0, 1 << ENTRY_BITS, u64::MAX]).enumerate() {
-            let slot = (at % 20) as u8;
-            let patient = key >> SLOT_BITS << SLOT_BITS;
             assert_eq!(index.insert_case(key), !expected.contains_key(&key), "{key:x}");
-            index.insert_patient(patient, slot);
-            expected.entry(key).or_insert(slot);
+            index.insert_patient(key, (at % 20) as u8);
+            index.insert_patient(key, 19);
+            expected.entry(key).or_insert((at % 20) as u8);
         }
-        for key in expected.keys() {
+        for (key, slot) in &expected {
             assert!(!index.insert_case(*key), "{key:x}");
-            assert!(index.slot(*key).is_some(), "{key:x}");
+            assert_eq!(index.slot(*key), Some(*slot), "{key:x}");
+        }
+    }
+
+    #[test]
+    fn room_that_was_asked_for_suffices_or_grows() {
+        for room in [0, 1, 10_000, 300_000] {
+            let mut index = CaseIndex::with_room(room);
+            assert!((0..100_000u32).all(|i| index.insert_case(key(&i.to_string()))));
+            assert!((0..100_000u32).all(|i| !index.insert_case(key(&i.to_string()))));
         }
     }
 }
