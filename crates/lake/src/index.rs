@@ -6,7 +6,7 @@ use crate::slots::SLOTS;
 const SLOT_BITS: u32 = 5;
 const _: () = assert!(SLOTS < 1 << SLOT_BITS);
 
-/// A set of case keys and a map from patient key to slot, 8 to 9 bytes an entry.
+/// A set of case keys and a map from patient key to slot, 7.6 to 8.6 bytes an entry.
 ///
 /// Case keys are whole 64-bit hashes: with n cases a new one is mistaken for a known one with probability
 /// n / 2^64 (10 million cases: 5e-13). Of a patient key, 59 bits are kept; two patients that agree in those share a slot, which harms nothing.
@@ -54,8 +54,8 @@ const SMALL_LINES: usize = 1 << 14;
 /// A hash set of 64-bit keys whose lowest `VALUE` bits are a value, not a part of the key.
 ///
 /// One table that doubles would for a moment be three times as large as what it holds, and half empty for long. Here
-/// are 256 tables, each of which grows by an eighth, once it is not small, when it is nine tenths full: nearly all of the
-/// memory holds keys, at any time. A table is one of buckets with linear probing (Knuth, TAOCP 3, 6.4), a bucket a line of the cache.
+/// are 256 tables, each of which grows by an eighth, once it is not small, when it is fifteen sixteenths full: nearly all
+/// of the memory holds keys, at any time. A table is one of buckets with linear probing (Knuth, TAOCP 3, 6.4), a bucket a line of the cache.
 #[derive(Debug)]
 struct Parts<const VALUE: u32>(Vec<Part>);
 
@@ -79,7 +79,7 @@ impl<const VALUE: u32> Default for Parts<VALUE> {
 impl<const VALUE: u32> Parts<VALUE> {
     /// Room for so many keys, which hashes divide among the parts nearly evenly.
     fn with_room(keys: u64) -> Self {
-        let lines = keys as usize / (1 << PART_BITS) / LINE_ENTRIES * 6 / 5;
+        let lines = keys as usize / (1 << PART_BITS) / LINE_ENTRIES * 9 / 8;
         Parts(vec![Part::with_lines(lines); 1 << PART_BITS])
     }
 
@@ -158,7 +158,7 @@ impl Part {
     }
 
     fn insert<const VALUE: u32>(&mut self, entry: u64) -> Option<u64> {
-        if self.used >= self.lines.len() * LINE_ENTRIES / 10 * 9 {
+        if self.used >= self.lines.len() * LINE_ENTRIES / 16 * 15 {
             self.grow::<VALUE>();
         }
         match self.find::<VALUE>(entry) {
