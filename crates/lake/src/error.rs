@@ -42,6 +42,11 @@ pub enum LakeError {
 }
 
 impl LakeError {
+    /// Whether a data file was not there any more.
+    pub(crate) fn is_missing_file(&self) -> bool {
+        matches!(self, LakeError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    }
+
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> LakeError + '_ {
         move |source| LakeError::Io { path: path.to_owned(), source }
     }

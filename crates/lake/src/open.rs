@@ -137,14 +137,13 @@ impl Lake {
     /// Keys of the newest version's cases, and the slots of all patients that were ever stored: a patient
     /// keeps its slot, also when the version that brought it was left by going back.
     pub(crate) fn load_index(&self, history: &History) -> Result<CaseIndex, LakeError> {
-        let mut index = CaseIndex::default();
         let table = self.cases();
         if !table.exists() {
-            return Ok(index);
+            return Ok(CaseIndex::default());
         }
         let head = history.head_ancestry();
         let (rows, _) = history.counted(&head);
-        index.reserve(rows as usize);
+        let mut index = CaseIndex::with_room(rows);
         for file in table.snapshot(None)?.files {
             let versions = history.versions_of_file(&file.name);
             let counts = |first, last| head.covers(first, last);

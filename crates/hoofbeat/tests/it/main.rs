@@ -4,6 +4,7 @@
 
 mod abstain;
 mod architecture;
+mod dataset;
 mod doctor;
 mod finite;
 mod harness;

@@ -14,6 +14,9 @@ use crate::schema::{Kind, columns};
 use crate::selection::Selection;
 use crate::{Lake, LakeError, Outcome, SLOTS};
 
+/// How often a count begins again because a rewriting deleted a file under its hands: the same rows lie in others now.
+const RETRIES: u32 = 3;
+
 /// Outcome number of a row that is not counted.
 pub(super) const SKIP: u32 = u32::MAX;
 
@@ -24,7 +27,13 @@ impl Lake {
     /// [`LakeError::NoSuchVersion`]; [`LakeError::NoSuchColumn`] when the plan needs an input that the table lacks;
     /// [`LakeError::BadCell`] when the plan gives a cell that it does not have.
     pub fn cohort(&self, version: u64, query: &CohortQuery<'_>) -> Result<Cohort, LakeError> {
-        self.rows(version)?.cohort(query)
+        let mut attempts = 0..RETRIES;
+        loop {
+            match self.rows(version)?.cohort(query) {
+                Err(error) if error.is_missing_file() && attempts.next().is_some() => {}
+                counted => return counted,
+            }
+        }
     }
 }
 

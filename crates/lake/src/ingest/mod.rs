@@ -233,7 +233,7 @@ impl Ingest {
             return Ok(slot);
         }
         let slot = self.strata.next(outcome, self.rule.as_mut())?;
-        self.index.insert_new_patient(patient_key, slot);
+        self.index.insert_patient(patient_key, slot);
         Ok(slot)
     }
 

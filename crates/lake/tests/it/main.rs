@@ -9,6 +9,7 @@ mod kill;
 mod kill_rewrite;
 mod lineage;
 mod model;
+mod old;
 mod predictions;
 mod rewrite;
 mod support;

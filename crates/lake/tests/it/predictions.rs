@@ -273,3 +273,41 @@ fn a_full_disk_fails_the_record_and_not_the_log() {
     assert!(expected.iter().all(|(id, payload)| stored[id] == payload.as_bytes()));
     assert!(reader.check().unwrap().is_sound());
 }
+
+#[test]
+fn erased_records_are_gone_and_the_others_keep_their_identifiers() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LogOptions { segment_bytes: 1 << 11, ..LogOptions::default() };
+    let log = PredictionLog::open_with(dir.path(), options).unwrap();
+    let record = |n: u32| format!("{{\"patient_id\":\"p-{}\",\"n\":{n}}}", n % 7);
+    let ids: Vec<_> = (0..200).map(|n| log.append(record(n)).wait().unwrap()).collect();
+    let theirs = |payload: &[u8]| payload.starts_with(b"{\"patient_id\":\"p-3\"");
+    let expected: Vec<_> = ids.iter().copied().skip(3).step_by(7).collect();
+    assert_eq!(lake::predictions::find(dir.path(), theirs).unwrap(), expected);
+    assert!(log.get(ids[3]).unwrap().is_some());
+    // The writer is at work meanwhile.
+    assert_eq!(lake::predictions::erase(dir.path(), theirs).unwrap(), expected);
+    let later = log.append(record(1000)).wait().unwrap();
+    for (n, id) in (0..).zip(&ids) {
+        let found = log.get(*id).unwrap();
+        assert_eq!(found, (n % 7 != 3).then(|| record(n).into_bytes()), "record {n}");
+    }
+    assert_eq!(log.get(later).unwrap(), Some(record(1000).into_bytes()));
+    assert!(lake::predictions::erase(dir.path(), theirs).unwrap().is_empty());
+    drop(log);
+    let reader = PredictionReader::open(dir.path());
+    let check = reader.check().unwrap();
+    assert_eq!((check.records, check.erased, check.damage.len()), (201 - 29, 29, 0));
+    assert_eq!(reader.scan().unwrap().count(), 201 - 29);
+    // A restart finds the end behind an erased record too.
+    let last = reader.scan().unwrap().last().unwrap().unwrap().0;
+    assert_eq!(
+        lake::predictions::erase(dir.path(), |payload| payload == record(1000).as_bytes()).unwrap(),
+        [last]
+    );
+    let log = PredictionLog::open_with(dir.path(), options).unwrap();
+    let id = log.append("after").wait().unwrap();
+    assert_eq!(log.get(id).unwrap(), Some(b"after".to_vec()));
+    assert!(reader.check().unwrap().damage.is_empty());
+    assert!(lake::predictions::find(Path::new("nowhere"), theirs).unwrap().is_empty());
+}

@@ -107,6 +107,14 @@ fn an_erased_person_is_gone_from_every_version_and_from_the_disk() {
     let again = erase(&lake, &["p-75"], false);
     assert_eq!((again.rows, again.quarantined, again.id), (0, 0, None));
     assert_eq!(lake.rows(1).unwrap().removals(), 1, "nothing was left to take out");
+    // Somebody of whom there is nothing but a refused row.
+    let mut ingest = begin(&lake, "ehr").unwrap();
+    refuse(&mut ingest, "bad.csv", 9, "{\"patient_id\":\"q-1\"}");
+    ingest.commit().unwrap();
+    let refused_only = erase(&lake, &["q-1"], false);
+    assert_eq!((refused_only.rows, refused_only.quarantined, refused_only.versions.len()), (0, 1, 0));
+    assert_eq!(erase(&lake, &["q-1"], false).id, None);
+    assert_eq!(lake.rows(1).unwrap().removals(), 1, "every version has its cases");
     // Somebody who comes back is a new patient.
     let mut ingest = begin(&lake, "ehr").unwrap();
     assert_eq!(push_all(&mut ingest, 150..152), 2);

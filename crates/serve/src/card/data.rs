@@ -81,11 +81,14 @@ fn by_class(a: &Author<'_>, totals: &Value) -> Vec<Vec<String>> {
     classes.into_iter().map(|(severity, rarity, rows)| vec![severity, rarity, rows.to_string()]).collect()
 }
 
-/// The ingests that made the dataset version.
+/// The ingests that made the dataset version: its own and those of the versions that it came from.
 fn ingests(a: &Author<'_>) -> Vec<Vec<String>> {
-    let until = a.subject.model.dataset_version;
-    let versions =
-        list(a.subject.datasets).filter(|dataset| dataset["version"].as_u64().is_some_and(|v| v <= until));
+    let find = |version: u64| list(a.subject.datasets).find(|dataset| dataset["version"] == version);
+    let parent = |dataset: &&Value| dataset["parent"].as_u64().and_then(find);
+    let lineage = std::iter::successors(find(a.subject.model.dataset_version), parent);
+    // One that a restore made has no rows of its own.
+    let mut versions: Vec<&Value> = lineage.filter(|dataset| dataset["restored"].is_null()).collect();
+    versions.reverse();
     let row = |dataset: &Value| {
         let ingest = &dataset["ingest"];
         let files: Vec<&str> = list(&ingest["files"]).map(|file| word(&file["name"])).collect();
@@ -98,7 +101,7 @@ fn ingests(a: &Author<'_>) -> Vec<Vec<String>> {
             ingest["quarantined"].to_string(),
         ]
     };
-    versions.map(row).collect()
+    versions.into_iter().map(row).collect()
 }
 
 fn refused(totals: &Value) -> Vec<Vec<String>> {

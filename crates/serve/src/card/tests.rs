@@ -88,7 +88,7 @@ fn facts() -> Facts {
     let datasets = json!([
         { "version": 2, "ingest": { "created_at": "2026-01-01T00:00:00Z", "source": "ward|<b>3</b>", "files": [{ "name": "a.csv" }],
           "accepted": 90, "quarantined": 1 }, "totals": {} },
-        { "version": 3, "ingest": { "created_at": "2026-02-01T00:00:00Z", "source": "ehr", "files": [{ "name": "b.csv" }],
+        { "version": 3, "parent": 2, "ingest": { "created_at": "2026-02-01T00:00:00Z", "source": "ehr", "files": [{ "name": "b.csv" }],
           "accepted": 1910, "quarantined": 2 },
           "totals": { "rows": 2000, "quarantined": 3, "sources": { "ward|<b>3</b>": 90, "ehr": 1910 },
             "outcomes": [{ "severity": "mild", "rarity": "common", "disease_code": "x", "rows": 600 },

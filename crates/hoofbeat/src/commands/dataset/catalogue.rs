@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use lake::{DatasetVersion, Difference, Outcome, QuarantineFilter};
+use serde::Serialize;
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
@@ -34,9 +35,19 @@ pub(super) fn list(global: &Global, deployment: &Deployment) -> Result<()> {
     })
 }
 
+/// A dataset version and the versions that brought its rows: what other readers of the table filter by.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    version: &'a DatasetVersion,
+    lineage: &'a [u64],
+}
+
 pub(super) fn show(global: &Global, deployment: &Deployment, asked: Option<u64>) -> Result<()> {
     let version = deployment.lake.version(deployment.dataset_version(asked)?)?;
-    output::print(global.json, &version, || {
+    let lineage: Vec<u64> = deployment.lake.rows(version.version)?.versions().iter().collect();
+    let shown = Shown { version: &version, lineage: &lineage };
+    output::print(global.json, &shown, || {
         let of = format!("dataset version {} of {}", version.version, time(&version));
         let (rows, ingest) = (version.totals.rows, &version.ingest);
         let mut text = match version.restored {
@@ -58,8 +69,10 @@ pub(super) fn show(global: &Global, deployment: &Deployment, asked: Option<u64>)
             ]);
         }
         text += &output::table(&rows);
+        let lineage: Vec<String> = lineage.iter().map(u64::to_string).collect();
+        text += &format!("\n\nits rows came with the versions {}\n", lineage.join(", "));
         if version.totals.quarantined > 0 {
-            text += &format!("\n\n{} rows refused, by source and reason:\n", version.totals.quarantined);
+            text += &format!("\n{} rows refused, by source and reason:\n", version.totals.quarantined);
             let mut rows = Vec::new();
             for (source, reasons) in &version.totals.quarantined_by {
                 rows.extend(
