@@ -19,6 +19,7 @@ mod page;
 mod privacy;
 mod rest;
 mod search;
+mod sources;
 mod swap;
 mod up;
 mod usage;
