@@ -121,6 +121,8 @@ fn quality_is_kept_by_file_and_source() {
     deployment.ok("ingest even.csv more.csv --source reference");
     let again = deployment.json("dataset quality --source reference");
     assert_eq!(again["sources"]["reference"]["profile"]["duplicates"], 400);
+    let ingest = quality["ingests"][0]["ingest_id"].as_str().unwrap();
+    assert!(deployment.ok(&format!("dataset quality --ingest {ingest}")).contains("rounded.csv"));
     let text = deployment.ok("dataset quality --source ward");
     assert!(text.contains("preferred") && !text.contains("reference"), "{text}");
     assert!(deployment.ok("dataset show 1").contains("quality of the rows"));

@@ -52,8 +52,15 @@ pub(super) fn run(
     let sources: BTreeMap<&str, Value> =
         by_source.iter().map(|(name, profile)| (*name, value(study, profile))).collect();
     output::print(global.json, &json!({ "sources": sources, "ingests": ingests }), || {
-        let texts = by_source.iter().map(|(name, profile)| format!("{name}\n{}", text(study, profile)));
-        texts.collect::<Vec<_>>().join("\n\n")
+        let sources = by_source.iter().map(|(name, profile)| format!("{name}\n{}", text(study, profile)));
+        let mut texts: Vec<String> = sources.collect();
+        // Of one ingest, each file too.
+        for quality in found.iter().filter(|_| ingest.is_some()).filter_map(|record| of(record)) {
+            texts.extend(
+                quality.files.iter().map(|(name, profile)| format!("{name}\n{}", text(study, profile))),
+            );
+        }
+        texts.join("\n\n")
     })
 }
 
