@@ -41,14 +41,14 @@ impl Study {
             for higher in range.start..range.end.saturating_sub(1) {
                 let lower = higher + 1;
                 if accepted[higher] && accepted[lower] && values[higher] <= values[lower] {
+                    let (top, bottom) = (values[higher], values[lower]);
                     let (higher, lower) = (&self.inputs()[higher], &self.inputs()[lower]);
-                    issues.push(
-                        Issue { range: higher.range(), ..Issue::new(&higher.name, IssueCode::Inconsistent) }
-                            .expecting(
-                                format!("mayor que {}", lower.label.es.to_lowercase()),
-                                format!("greater than {}", lower.label.en.to_lowercase()),
-                            ),
-                    );
+                    let swapped = top != bottom && higher.accepts(bottom) && lower.accepts(top);
+                    let found = Issue::new(&higher.name, IssueCode::Inconsistent);
+                    issues.push(Issue { range: higher.range(), swapped, ..found }.expecting(
+                        format!("mayor que {}", lower.label.es.to_lowercase()),
+                        format!("greater than {}", lower.label.en.to_lowercase()),
+                    ));
                 }
             }
         }
@@ -123,6 +123,11 @@ impl Input {
             Accepts::Number { min, max, .. } => Some((*min, *max)),
             Accepts::Code(_) => None,
         }
+    }
+
+    /// Whether a number lies in the accepted range; not asked of codes.
+    fn accepts(&self, number: i32) -> bool {
+        self.range().is_some_and(|(min, max)| (min..=max).contains(&number))
     }
 
     /// One raw value -> the stored number (the number itself, or the position of the code).
@@ -284,6 +289,7 @@ mod tests {
                 "diastolic_mmhg" => Raw::Integer(diastolic),
                 _ => good(input),
             };
+            assert_eq!(study.check(swapped).unwrap_err()[0].swapped, systolic != diastolic);
             assert_eq!(codes(study.check(swapped)), ["systolic_mmhg:inconsistent"]);
         }
     }

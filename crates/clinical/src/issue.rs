@@ -38,11 +38,13 @@ pub struct Issue {
     pub range: Option<(i32, i32)>,
     /// What would have been accepted (`A, B, AB, O`; `a whole number`; `greater than diastolic_mmhg`).
     pub expected: Option<crate::Text>,
+    /// Of an inconsistent pair: it would be accepted the other way round.
+    pub swapped: bool,
 }
 
 impl Issue {
     pub fn new(field: impl Into<String>, code: IssueCode) -> Self {
-        Issue { field: field.into(), code, range: None, expected: None }
+        Issue { field: field.into(), code, range: None, expected: None, swapped: false }
     }
 
     pub fn within(mut self, min: i32, max: i32) -> Self {

@@ -13,6 +13,7 @@ pub mod issue;
 pub mod note;
 pub mod orphanet;
 pub mod prediction;
+pub mod quality;
 pub mod study;
 pub mod text;
 pub mod wording;
@@ -26,6 +27,7 @@ pub use note::Note;
 pub use prediction::{
     Contribution, Explained, Explanation, ModelRef, Nearest, NotePart, Prediction, Warning,
 };
+pub use quality::{QualityByFile, QualityProfile};
 pub use study::{Feature, Input, Kind, Rarity, Severity, Study, StudyError};
 pub use text::{Language, Text};
 pub use wording::ContributionWords;

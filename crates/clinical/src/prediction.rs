@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::note::Stance;
-use crate::{Rarity, Severity};
+use crate::{Language, Rarity, Severity, orphanet};
 
 /// A complete answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,18 @@ pub struct Nearest {
     pub disease_code: String,
     pub name: String,
     pub probability: f64,
+}
+
+impl Nearest {
+    /// Its name in a language, where one was brought in.
+    pub fn name_in(&self, language: Language) -> &str {
+        orphanet::brought_name(&self.disease_code, language).unwrap_or(&self.name)
+    }
+
+    /// How many people have it, in Orphanet's classes (`1-5 / 10 000`).
+    pub fn prevalence(&self) -> Option<&'static str> {
+        orphanet::prevalence_class(&self.disease_code)
+    }
 }
 
 /// Which probability an explanation is about.

@@ -4,6 +4,7 @@
 //! Counts are sufficient for every figure here, so a billion patients cost what their cells cost.
 //!
 //! - [`Cells`] takes counts and a model's answers; [`evaluate`] makes a [`Report`] of [`Figure`]s with 95 % intervals.
+//! - [`DigitPreference`]: whether readings were rounded by eye.
 //! - [`diseases`]: how the patients of each disease fare.
 //! - [`InputLimit`]: what the best possible rule could reach with these inputs.
 //! - [`fidelity`]: how like real cases synthetic ones are.
@@ -19,6 +20,7 @@ mod calibration;
 mod cells;
 mod confusion;
 mod decision;
+mod digits;
 mod disease;
 mod error;
 pub mod fidelity;
@@ -38,6 +40,7 @@ pub use calibration::CalibrationBin;
 pub use cells::{Answer, Cells};
 pub use clinical::study::Reading;
 pub use decision::NetBenefit;
+pub use digits::DigitPreference;
 pub use disease::{Disease, DiseaseCounts, diseases};
 pub use error::{Error, Result};
 pub use figure::{Estimate, Figure};

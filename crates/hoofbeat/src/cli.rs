@@ -51,9 +51,15 @@ pub enum Command {
     Synth(Synth),
     /// Validate case files, quarantine what is wrong, store the rest as a new dataset version
     Ingest(Ingest),
+    /// Where data come from: mapping, expected columns, checks before anything is stored
+    #[command(subcommand)]
+    Source(Source),
     /// Dataset versions and what was refused
     #[command(subcommand)]
     Dataset(Dataset),
+    /// Rare diseases as Orphanet describes them: names, prevalence, onset, inheritance, findings
+    #[command(subcommand)]
+    Disease(Disease),
     /// Train a candidate model on a dataset version
     Train(Train),
     /// Metrics of a model with confidence intervals
@@ -142,15 +148,84 @@ impl Preset {
 
 #[derive(Debug, Args)]
 pub struct Ingest {
-    /// Case files: CSV, NDJSON or Parquet, also .gz or .zst
+    /// Case files: CSV, NDJSON, Parquet or FHIR, also .gz or .zst; all FHIR files together are one export
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Where the files come from, e.g. hospital-ehr
+    /// Where the files come from, e.g. hospital-ehr; a registered source brings its mapping
     #[arg(long, value_name = "NAME")]
     pub source: String,
-    /// Mapping file for a foreign layout
+    /// Mapping file for a foreign layout, of a source that is not registered
     #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Source {
+    /// Register a source: what lacks a required feature is refused with the whole list
+    Add {
+        /// Name, as `ingest --source` will use it
+        name: String,
+        /// Mapping file (default: its files have the study's own columns)
+        #[arg(long, value_name = "FILE")]
+        map: Option<PathBuf>,
+        /// What it is
+        #[arg(long, value_enum, default_value_t = SourceKind::Ehr)]
+        kind: SourceKind,
+        /// A sample file: it is held to the study, and its columns are remembered
+        #[arg(long, value_name = "FILE")]
+        schema_from: Option<PathBuf>,
+        /// In place of the source of this name
+        #[arg(long)]
+        replace: bool,
+    },
+    /// All registered sources
+    List,
+    /// One source with its mapping and columns
+    Show {
+        /// Name of the source
+        name: String,
+    },
+    /// Read files as an ingest would, store nothing: what would be refused, what changed in the columns
+    Check {
+        /// Name of the source
+        name: String,
+        /// Files of the source
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Forget a source; its cases stay
+    Remove {
+        /// Name of the source
+        name: String,
+    },
+}
+
+/// Kinds of sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SourceKind {
+    /// Electronic health records
+    Ehr,
+    /// A registry of patients
+    Registry,
+    /// A specialised centre
+    Centre,
+    Laboratory,
+    Other,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Disease {
+    /// Everything that is known of a disease
+    Show {
+        /// ORPHAcode, e.g. ORPHA:586
+        code: String,
+    },
+    /// Read Orphanet's product files (names in any language, prevalence, ages, findings), also .gz or .zst
+    Import {
+        /// Files as Orphadata offers them, e.g. es_product1.xml
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -163,6 +238,15 @@ pub enum Dataset {
         // Named apart from the `--version` that every command has.
         #[arg(id = "dataset_version", value_name = "VERSION")]
         version: Option<u64>,
+    },
+    /// How good the rows were: missing, out of range, unknown, inconsistent, swapped, digit preference
+    Quality {
+        /// Only this source
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
+        /// Only this ingest (the beginning of its number is enough)
+        #[arg(long, value_name = "ID")]
+        ingest: Option<String>,
     },
     /// Refused rows with their reasons
     Quarantine {

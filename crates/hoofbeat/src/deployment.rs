@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 
 use crate::cli::Global;
 use crate::config::Config;
+use crate::pipeline::diseases;
 use crate::progress::Progress;
 
 /// What the commands of one data directory share.
@@ -31,6 +32,7 @@ impl Deployment {
         let config = Config::load(global)?;
         let data_dir = config.data_dir(global);
         let study = Arc::new(study(global, &config)?);
+        diseases::bring(&data_dir)?;
         let registry = match config.registry.url() {
             Some(url) => {
                 Registry::connect(&url, &data_dir).context("the registry's database cannot be opened")?

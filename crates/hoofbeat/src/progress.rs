@@ -73,13 +73,42 @@ impl Progress {
         let now = Instant::now();
         Task { mode: self.mode, name: name.to_owned(), started: now, total, bar, last_line: Mutex::new(now) }
     }
+
+    /// Begins to read a file whose rows nobody has counted: what is left is told by its bytes.
+    pub fn reading(&self, name: &str) -> Task {
+        let task = self.task(&format!("reading {name}"), None);
+        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent:>3} %  {eta}") {
+            task.bar.set_style(style);
+        }
+        task.bar.set_length(PER_MILLE);
+        task
+    }
 }
+
+/// The length of a bar that shows a share.
+const PER_MILLE: u64 = 1000;
 
 impl Task {
     /// Units done so far.
     pub fn at(&self, done: u64) {
         self.bar.set_position(done);
         self.line(done);
+    }
+
+    /// Rows read so far and the share of the file that they were, where it is known.
+    pub fn read(&self, rows: u64, share: Option<f64>) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let rate = if seconds > 0.0 { rows as f64 / seconds } else { 0.0 };
+        let done = share.unwrap_or(0.0);
+        self.bar.set_position((done * PER_MILLE as f64) as u64);
+        self.bar.set_message(format!("{}: {rows} rows, {rate:.0}/s", self.name));
+        let left = || match share {
+            Some(share) if share > 0.0 => {
+                format!(", {:.0} % read, {:.0} s left", 100.0 * share, seconds * (1.0 - share) / share)
+            }
+            _ => String::new(),
+        };
+        self.say_now_and_then(|| format!("{}: {rows} rows, {rate:.0}/s{}", self.name, left()));
     }
 
     /// Units done since the last call.
@@ -105,6 +134,22 @@ impl Task {
     }
 
     fn line(&self, done: u64) {
+        self.say_now_and_then(|| {
+            let rate = done as f64 / self.started.elapsed().as_secs_f64();
+            match self.total {
+                Some(total) if rate > 0.0 => {
+                    let left = total.saturating_sub(done) as f64 / rate;
+                    // Of long units, such as trials, nobody counts how many a second takes.
+                    let rate = if rate < 1.0 { String::new() } else { format!(" {rate:.0}/s,") };
+                    format!("{}: {done} of {total},{rate} {left:.0} s left", self.name)
+                }
+                _ => format!("{}: {done}, {rate:.0}/s", self.name),
+            }
+        });
+    }
+
+    /// A plain line, where there are no bars and the last one is old enough.
+    fn say_now_and_then(&self, line: impl FnOnce() -> String) {
         if self.mode != Mode::Lines {
             return;
         }
@@ -113,17 +158,7 @@ impl Task {
             return;
         }
         *last = Instant::now();
-        let rate = done as f64 / self.started.elapsed().as_secs_f64();
-        let line = match self.total {
-            Some(total) if rate > 0.0 => {
-                let left = total.saturating_sub(done) as f64 / rate;
-                // Of long units, such as trials, nobody counts how many a second takes.
-                let rate = if rate < 1.0 { String::new() } else { format!(" {rate:.0}/s,") };
-                format!("{}: {done} of {total},{rate} {left:.0} s left", self.name)
-            }
-            _ => format!("{}: {done}, {rate:.0}/s", self.name),
-        };
-        let _ = writeln!(stderr(), "{line}");
+        let _ = writeln!(stderr(), "{}", line());
     }
 }
 

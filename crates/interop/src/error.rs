@@ -21,6 +21,16 @@ pub enum FileError {
     HeaderTooLong { format: Format, limit: usize },
     #[error("the file lacks {}: {}", columns(.0), .0.join(", "))]
     MissingColumns(Vec<String>),
+    #[error(
+        "mapping, `fhir.values.{0}` needs a `code`: the study has no input of this name with a LOINC code"
+    )]
+    ValueWithoutCode(String),
+    #[error("the temporary file in which an export is sorted cannot be used: {0}")]
+    Spill(#[source] std::io::Error),
+    #[error("the file does not fit: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    DoesNotFit(Vec<FileError>),
+    #[error("the file is none of Orphanet's product files: it holds no disease with an ORPHAcode")]
+    NoDiseases,
     #[error("column `{0}` is in the file twice")]
     DuplicateColumn(String),
     #[error("mapping, line {line}: `{key}` refers to column `{column}`, which the file lacks")]
@@ -31,6 +41,16 @@ pub enum FileError {
         "the file holds more than {limit} bytes when decompressed, too many for compressed Parquet: decompress it first"
     )]
     TooLarge { limit: u64 },
+}
+
+impl FileError {
+    /// All problems as one error; `None` where there is none.
+    pub(crate) fn all(mut problems: Vec<FileError>) -> Option<FileError> {
+        match problems.len() {
+            0 | 1 => problems.pop(),
+            _ => Some(FileError::DoesNotFit(problems)),
+        }
+    }
 }
 
 fn columns(missing: &[String]) -> &'static str {

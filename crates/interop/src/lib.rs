@@ -6,14 +6,19 @@
 //! silence; an error means that the file as a whole cannot be read, and no error text holds a
 //! patient's value. No sockets, no async, no storage.
 
+mod built;
 mod case_file;
 mod cell;
 mod error;
+mod fhir;
 mod instant;
 pub mod mapping;
+pub mod orphanet;
+mod phenopacket;
+mod split;
 mod table;
 
-pub use case_file::{CaseFile, Columns, Format, Reading, Row, patient_id_of, read_again};
+pub use case_file::{CaseFile, Columns, Format, Meter, Reading, Row, patient_id_of, read_again};
 pub use error::{FileError, MappingError, TableError};
 pub use mapping::Mapping;
 pub use table::{

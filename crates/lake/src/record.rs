@@ -68,6 +68,9 @@ pub struct IngestRecord {
     /// The study's column of notes, where it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// What the caller measured of the rows, in its own form; nothing here reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<serde_json::Value>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -32,6 +32,8 @@ pub enum Error {
     UnknownModel(ModelVersion),
     #[error("no run {0}")]
     UnknownRun(String),
+    #[error("no source '{0}' is registered")]
+    UnknownSource(String),
     #[error("no review {0}")]
     UnknownReview(u64),
     #[error("model {version} is {stage}; {needed} is needed")]

@@ -1,5 +1,5 @@
 //! The system of record: training runs, model versions and their stages, evaluations, openings of the
-//! test set, feedback, reviews, and a hash-chained audit of every decision.
+//! test set, feedback, reviews, sources of data, and a hash-chained audit of every decision.
 //!
 //! One SQLite file (`registry.db`) in the data directory, shared by the processes of one machine, or a PostgreSQL database
 //! that replicas share: any number of readers and one writer at a time, each in its turn. Every call blocks and is
@@ -22,6 +22,7 @@ mod models;
 mod reviews;
 mod runs;
 mod schema;
+mod sources;
 mod sql;
 mod store;
 mod trials;
@@ -38,5 +39,6 @@ pub use feedback::{Feedback, NewFeedback, Verdict};
 pub use models::{Model, ModelVersion, NewModel, Stage};
 pub use reviews::{Outcome, Resolution, Review, ReviewState};
 pub use runs::{NewRun, Run, RunState};
+pub use sources::{NewSource, Source, SourceKind};
 pub use store::Registry;
 pub use trials::{NewTrial, Trial, TrialState};

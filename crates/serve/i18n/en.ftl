@@ -42,6 +42,7 @@ rarity-tag = { $rarity } disease
 orphan-suspected = Orphan disease: { $percent } probability. Above the alert threshold ({ $threshold }).
 orphan-below = Orphan disease: { $percent } probability. Below the alert threshold ({ $threshold }).
 nearest = Most similar orphan diseases
+prevalence = Prevalence
 disease = Disease
 code = Code
 case = Case

@@ -42,6 +42,7 @@ rarity-tag = Enfermedad { $rarity }
 orphan-suspected = Enfermedad huérfana: { $percent } de probabilidad. Supera el umbral de aviso ({ $threshold }).
 orphan-below = Enfermedad huérfana: { $percent } de probabilidad. No llega al umbral de aviso ({ $threshold }).
 nearest = Enfermedades huérfanas más parecidas
+prevalence = Prevalencia
 disease = Enfermedad
 code = Código
 case = Caso

@@ -320,7 +320,8 @@ fn prediction(study: &Study) -> Value {
         "severity": object(json!({"class": {"type": "string", "enum": severity_codes(study)}, "probabilities": object(Value::Object(classes))})),
         "rarity": object(json!({"class": {"type": ["string", "null"], "enum": ["common", "orphan", null]},
             "probability_orphan": share(), "threshold": share(),
-            "nearest": {"type": "array", "items": object(json!({"disease_code": text(), "name": text(), "probability": share()}))}})),
+            "nearest": {"type": "array", "items": {"type": "object", "required": ["disease_code", "name", "probability"], "properties": {
+                "disease_code": text(), "name": text(), "probability": share(), "prevalence": text()}}}})),
         "explanation": object(json!({"class": {"type": "string", "enum": explained}, "unit": {"const": "probability"},
             "base_value": share(), "contributions": {"type": "array", "items": object(json!({
                 "feature": {"type": "string", "enum": features}, "value": text(),

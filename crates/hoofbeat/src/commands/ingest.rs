@@ -3,14 +3,16 @@
 use anyhow::Result;
 
 use crate::cli::{Global, Ingest};
+use crate::commands::source;
 use crate::deployment::Deployment;
 use crate::output::{self, Done};
 use crate::pipeline::ingest::{self, Ingested};
+use crate::pipeline::sources::Origin;
 
 pub(super) fn run(global: &Global, command: &Ingest) -> Result<Done> {
     let deployment = Deployment::open(global)?;
-    let mapping = command.map.as_deref().map(ingest::mapping).transpose()?;
-    let ingested = ingest::ingest(&deployment, &command.files, &command.source, mapping.as_ref())?;
+    let origin = Origin::of(&deployment, &command.source, command.map.as_deref())?;
+    let ingested = ingest::ingest(&deployment, &command.files, &origin)?;
     output::print(global.json, &ingested, || text(&ingested))?;
     Ok(Done::Well)
 }
@@ -35,6 +37,9 @@ fn text(ingested: &Ingested) -> String {
     }
     for (file, fields) in &ingested.derived_fields {
         lines.push(format!("{file}: derived, because the file lacks them: {}", fields.join(", ")));
+    }
+    for (file, change) in &ingested.changed_columns {
+        lines.push(format!("{file}: {}", source::changed(change)));
     }
     lines.push(match report.new_version {
         Some(version) => format!("dataset version {version} is new"),

@@ -1,6 +1,7 @@
 //! One file per command: parse, call the pipeline, print.
 
 mod dataset;
+mod disease;
 mod doctor;
 mod evaluate;
 mod ingest;
@@ -10,6 +11,7 @@ mod report;
 mod retrain;
 mod run;
 mod serve;
+mod source;
 mod study;
 mod synth;
 mod train;
@@ -30,7 +32,9 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<Done> {
         Command::Up(up) => up::run(global, &up),
         Command::Synth(synth) => synth::run(global, &synth),
         Command::Ingest(ingest) => ingest::run(global, &ingest),
+        Command::Source(source) => source::run(global, &source),
         Command::Dataset(dataset) => dataset::run(global, dataset),
+        Command::Disease(disease) => disease::run(global, &disease),
         Command::Train(train) => train::run(global, &train),
         Command::Evaluate(evaluate) => evaluate::run(global, &evaluate),
         Command::Retrain(retrain) => retrain::run(global, &retrain),

@@ -27,7 +27,7 @@ pub(super) fn run(global: &Global, command: &Predict) -> Result<Done> {
     let now = (deployment::now().unix_timestamp_nanos() / 1000) as i64;
     let reading =
         Reading { study: scorer.study(), mapping: mapping.as_ref(), source: "predict", ingested_at: now };
-    let cases = match &command.input {
+    let mut cases = match &command.input {
         Some(path) => CaseFile::open(path, reading).with_context(|| path.display().to_string())?,
         None => CaseFile::stream(Box::new(stdin()), None, reading).context("standard input")?,
     };
@@ -40,11 +40,11 @@ pub(super) fn run(global: &Global, command: &Predict) -> Result<Done> {
         None => (TableFormat::CSV, Box::new(stdout())),
     };
     let mut writer = PredictionWriter::create(format, out, scorer.study(), command.explain)?;
-    let task = deployment.progress.task("scoring", None);
+    let task = deployment.progress.reading("what is to be scored");
     let version = model.version.to_string();
     let (mut answered, mut refused, mut skipped) = (0u64, BTreeMap::<String, u64>::new(), 0u64);
     let mut refused_rows = 0u64;
-    for row in cases {
+    while let Some(row) = cases.next() {
         match row? {
             Row::Accepted(case) => {
                 let prediction = scorer.answer(&case.patient, case.note.as_ref(), None)?;
@@ -61,7 +61,7 @@ pub(super) fn run(global: &Global, command: &Predict) -> Result<Done> {
             Row::Skipped { .. } => skipped += 1,
         }
         if answered.is_multiple_of(REPORT_EVERY) {
-            task.at(answered);
+            task.read(answered, cases.done());
         }
     }
     writer.finish()?;

@@ -8,6 +8,7 @@ use crate::commands::{report, serve};
 use crate::deployment::Deployment;
 use crate::output::Done;
 use crate::pipeline::asked::Asked;
+use crate::pipeline::sources::Origin;
 use crate::pipeline::synth::{self, Cohort};
 use crate::pipeline::{ingest, promote, train};
 
@@ -45,7 +46,8 @@ fn first_run(deployment: &Deployment, rows: u64) -> Result<()> {
             truth: false,
         };
         synth::write(&cohort, &file, &deployment.progress)?;
-        let ingested = ingest::ingest(deployment, std::slice::from_ref(&file), "reference", None)?;
+        let origin = Origin::plain("reference");
+        let ingested = ingest::ingest(deployment, std::slice::from_ref(&file), &origin)?;
         std::fs::remove_file(&file)?;
         say(&format!(
             "{} cases are stored as dataset version {}",

@@ -4,22 +4,19 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
 
-use anyhow::{Context, Result, anyhow};
-use clinical::{Case, Issue, Study};
-use interop::{CaseFile, Columns, FileError, Mapping, Reading, Row};
+use anyhow::{Context, Result};
+use clinical::quality::Tally;
+use clinical::{Case, Issue, QualityByFile, Study};
+use interop::{Mapping, Reading, Row};
 use lake::{CaseRow, Ingest, IngestMeta, IngestReport, IngestedFile, Pushed, QuarantineRow, Reason, Schema};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use crate::deployment::{self, Deployment};
-
-/// Rows that the reading thread hands over at once.
-const HANDED_ROWS: usize = 1 << 11;
-/// Such portions that may wait.
-const WAITING: usize = 4;
+use crate::pipeline::reading::{self, Set};
+use crate::pipeline::sources::{ColumnChange, Origin};
 
 /// What an ingest did, file by file and in all.
 #[derive(Debug, Serialize)]
@@ -32,6 +29,10 @@ pub struct Ingested {
     pub ignored_columns: BTreeMap<String, Vec<String>>,
     /// Fields that a file lacked and that were derived, by file.
     pub derived_fields: BTreeMap<String, Vec<&'static str>>,
+    /// What is other in a file's columns than when its source was registered.
+    pub changed_columns: BTreeMap<String, ColumnChange>,
+    /// What was found in the rows of each file.
+    pub quality: QualityByFile,
 }
 
 /// Reads a mapping file.
@@ -81,20 +82,23 @@ fn push_with(ingest: &mut Ingest, study: &Study, case: &Case, inputs: &[Option<i
 }
 
 /// Ingests files from one source: all of them or, on an error, none.
-pub fn ingest(
-    deployment: &Deployment,
-    files: &[PathBuf],
-    source: &str,
-    mapping: Option<&Mapping>,
-) -> Result<Ingested> {
-    let (study, now) = (&deployment.study, deployment::now());
+pub fn ingest(deployment: &Deployment, files: &[PathBuf], origin: &Origin) -> Result<Ingested> {
+    let study = &deployment.study;
+    let (source, mapping) = (origin.source.as_str(), origin.mapping.as_ref());
+    let sets = reading::sets(files, mapping)?;
+    let now = deployment::now();
     let mut ingest = begin(deployment, source, now)?;
     let reading = Reading { study, mapping, source, ingested_at: (now.unix_timestamp_nanos() / 1000) as i64 };
-    let mut done = Reader { ingest: &mut ingest, skipped: BTreeMap::new(), source };
+    let mut done =
+        Reader { ingest: &mut ingest, skipped: BTreeMap::new(), source, quality: QualityByFile::default() };
     let (mut ignored_columns, mut derived_fields) = (BTreeMap::new(), BTreeMap::new());
-    for path in files {
-        let name = file_name(path);
-        let columns = done.file(deployment, path, &name, reading)?;
+    let mut changed_columns = BTreeMap::new();
+    for set in &sets {
+        let columns = done.set(deployment, set, reading)?;
+        let name = set.names().join(", ");
+        if let Some(change) = origin.change(&columns) {
+            changed_columns.insert(name.clone(), change);
+        }
         if !columns.ignored.is_empty() {
             ignored_columns.insert(name.clone(), columns.ignored);
         }
@@ -102,13 +106,10 @@ pub fn ingest(
             derived_fields.insert(name, columns.derived);
         }
     }
-    let skipped = done.skipped;
+    let Reader { skipped, quality, .. } = done;
+    ingest.quality(serde_json::to_value(&quality)?);
     let report = ingest.commit()?;
-    Ok(Ingested { report, skipped, ignored_columns, derived_fields })
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    Ok(Ingested { report, skipped, ignored_columns, derived_fields, changed_columns, quality })
 }
 
 /// Feeds the rows of files to one ingest.
@@ -116,52 +117,49 @@ struct Reader<'a> {
     ingest: &'a mut Ingest,
     skipped: BTreeMap<String, u64>,
     source: &'a str,
+    quality: QualityByFile,
 }
 
 impl Reader<'_> {
-    fn file(
-        &mut self,
-        deployment: &Deployment,
-        path: &Path,
-        name: &str,
-        reading: Reading<'_>,
-    ) -> Result<Columns> {
-        let place = || path.display().to_string();
-        let task = deployment.progress.task(&format!("reading {name}"), None);
-        let mut rows = 0;
-        let (columns, header) = std::thread::scope(|scope| {
-            let (portions, inbox) = sync_channel(WAITING);
-            let reader = scope.spawn(move || read(path, reading, &portions));
-            let mut inputs = Vec::new();
-            for portion in inbox {
-                for row in portion {
-                    rows += 1;
-                    match row {
-                        Row::Accepted(case) => self.accept(reading.study, &case, &mut inputs)?,
-                        Row::Refused { line, issues, raw, .. } => self.refuse(name, line, &issues, &raw)?,
-                        Row::Skipped { reason, .. } => {
-                            *self.skipped.entry(reason.to_string()).or_default() += 1;
-                        }
+    fn set(&mut self, deployment: &Deployment, set: &Set, reading: Reading<'_>) -> Result<interop::Columns> {
+        let study = reading.study;
+        let names = set.names();
+        let mut tallies: Vec<Tally<'_>> = names.iter().map(|_| Tally::new(study)).collect();
+        let mut inputs = Vec::new();
+        let (columns, header) = set.read(reading, &deployment.progress, |file, row| {
+            let tally = &mut tallies[file];
+            match row {
+                Row::Accepted(case) => {
+                    tally.accept(&case);
+                    if self.accept(study, &case, &mut inputs)? == Pushed::Duplicate {
+                        tally.duplicate();
                     }
                 }
-                task.at(rows);
+                Row::Refused { line, issues, raw, .. } => {
+                    tally.refuse(&issues);
+                    self.refuse(&names[file], line, &issues, &raw)?;
+                }
+                Row::Skipped { reason, .. } => {
+                    tally.skip();
+                    *self.skipped.entry(reason.to_string()).or_default() += 1;
+                }
             }
-            let read = reader.join().map_err(|_| anyhow!("{}: the reading thread stopped", place()))?;
-            read.with_context(|| match rows {
-                0 => place(),
-                rows => format!("{}, after {rows} rows; nothing was stored", place()),
-            })
+            Ok(())
         })?;
-        let (bytes, sha256) = digest(path).with_context(place)?;
-        self.ingest.file(IngestedFile { name: name.to_owned(), bytes, sha256: Some(sha256), rows, header });
+        for ((path, name), tally) in set.paths.iter().zip(names).zip(tallies) {
+            let profile = tally.finish();
+            self.quality.add(&name, &profile);
+            let (bytes, sha256) = digest(path).with_context(|| path.display().to_string())?;
+            let header = header.clone();
+            self.ingest.file(IngestedFile { name, bytes, sha256: Some(sha256), rows: profile.rows, header });
+        }
         Ok(columns)
     }
 
-    fn accept(&mut self, study: &Study, case: &Case, inputs: &mut Vec<Option<i32>>) -> Result<()> {
+    fn accept(&mut self, study: &Study, case: &Case, inputs: &mut Vec<Option<i32>>) -> Result<Pushed> {
         inputs.clear();
         inputs.extend(case.patient.values().iter().copied().map(Some));
-        push_with(self.ingest, study, case, inputs)?;
-        Ok(())
+        push_with(self.ingest, study, case, inputs)
     }
 
     fn refuse(&mut self, file: &str, row: u64, issues: &[Issue], raw: &str) -> Result<()> {
@@ -170,34 +168,6 @@ impl Reader<'_> {
         self.ingest.quarantine(&QuarantineRow { source: self.source, file, row, reasons: &reasons, raw })?;
         Ok(())
     }
-}
-
-/// Reads a file on a thread of its own, so that parsing and storing each have a core.
-fn read(
-    path: &Path,
-    reading: Reading<'_>,
-    portions: &SyncSender<Vec<Row>>,
-) -> Result<(Columns, Option<Vec<String>>), FileError> {
-    let mut cases = CaseFile::open(path, reading)?;
-    let told = |cases: &CaseFile<'_>| (cases.columns(), cases.header().map(<[String]>::to_vec));
-    let mut portion = Vec::with_capacity(HANDED_ROWS);
-    for row in cases.by_ref() {
-        match row {
-            Ok(row) => portion.push(row),
-            Err(error) => {
-                let _ = portions.send(portion); // so that the error can say after how many rows it came
-                return Err(error);
-            }
-        }
-        if portion.len() == HANDED_ROWS {
-            let full = std::mem::replace(&mut portion, Vec::with_capacity(HANDED_ROWS));
-            if portions.send(full).is_err() {
-                return Ok(told(&cases)); // the receiver failed and says why
-            }
-        }
-    }
-    let _ = portions.send(portion);
-    Ok(told(&cases))
 }
 
 /// Length and SHA-256 of a file.

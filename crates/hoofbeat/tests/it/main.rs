@@ -20,6 +20,7 @@ mod page;
 mod privacy;
 mod rest;
 mod search;
+mod sources;
 mod swap;
 mod up;
 mod usage;

@@ -3,11 +3,12 @@
 use std::io::Cursor;
 
 use super::layout::Field;
-use super::{CaseFile, Format, Reading, Row};
+use super::{CaseFile, Content, Format, Reading, Row};
 use crate::FileError;
 
 /// Reads rows as [`Row::Refused`] handed them out, all of one file: with the `header` of a CSV file, or JSON objects without
-/// one, which is also how the rows of a Parquet file were handed out. The answer has one entry per row, `None` where its text
+/// one, which is also how the rows of a Parquet file and the joined rows of a FHIR export were handed out. (A refused resource
+/// of an export is no row by itself: it stays refused.) The answer has one entry per row, `None` where its text
 /// is no row any more: it was cut off because it was long, or its quotes are broken.
 ///
 /// # Errors
@@ -33,7 +34,9 @@ pub fn read_again(
 /// `header` as for [`read_again`].
 pub fn patient_id_of(row: &str, header: Option<&[String]>, reading: Reading<'_>) -> Option<String> {
     let mut file = open(&[row], header, reading).ok()?;
-    let cells = file.records.next_record().ok()??.content.ok()?;
+    let Content::Cells(cells) = file.records.next_record().ok()??.content else {
+        return None;
+    };
     let id = file.assembler.layout.text(Field::PatientId, &cells).ok()??;
     Some(id.into_owned())
 }
@@ -49,6 +52,9 @@ fn open<'a>(
     reading: Reading<'a>,
 ) -> Result<CaseFile<'a>, FileError> {
     let mut text = String::new();
+    if header.is_none() && reading.mapping.is_some_and(crate::Mapping::is_fhir) {
+        return CaseFile::joined(&rows.join("\n"), reading);
+    }
     if let Some(header) = header {
         let delimiter = reading.mapping.map_or(b',', |mapping| mapping.delimiter);
         let names = header.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\"")));

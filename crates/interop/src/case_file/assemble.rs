@@ -6,10 +6,11 @@ use clinical::{Case, Issue, IssueCode};
 
 use super::{
     Row,
-    identity::{Content, patient_id},
+    identity::{self, patient_id},
     layout::{Field, Layout},
-    record::{Cells, Record},
+    record::{Broken, Cells, Content, Record},
 };
+
 /// Makes cases of one file's rows.
 pub(crate) struct Assembler<'a> {
     pub(crate) layout: Layout<'a>,
@@ -26,20 +27,16 @@ impl<'a> Assembler<'a> {
 
     pub(crate) fn row(&mut self, record: Record<'_>) -> Row {
         let cells = match record.content {
-            Ok(cells) => cells,
-            Err(broken) => {
-                return Row::Refused {
-                    line: record.line,
-                    case_id: None,
-                    issues: vec![broken.problem.issue()],
-                    raw: broken.raw,
-                };
+            Content::Cells(cells) => cells,
+            Content::Left(reason) => return Row::Skipped { line: record.line, reason },
+            Content::Broken(Broken { issues, raw }) => {
+                return Row::Refused { line: record.line, case_id: None, issues, raw };
             }
         };
         if let Some(reason) = self.layout.skipped(&cells) {
             return Row::Skipped { line: record.line, reason };
         }
-        match self.case(&cells) {
+        match with_own_issues(self.case(&cells), cells.issues()) {
             Ok(case) => Row::Accepted(case),
             Err(issues) => Row::Refused {
                 line: record.line,
@@ -81,7 +78,7 @@ impl<'a> Assembler<'a> {
         let source = source.map_or_else(|| self.source.clone(), Cow::into_owned);
         let case_id = match case_id {
             Some(id) => id.into_owned(),
-            None => Content {
+            None => identity::Content {
                 source: &source,
                 patient_id: patient_given.as_deref(),
                 recorded_at,
@@ -95,6 +92,17 @@ impl<'a> Assembler<'a> {
         let recorded_at = recorded_at.unwrap_or(self.ingested_at);
         Ok(Case { case_id, patient_id, source, recorded_at, patient, note, outcome, confirmed_at })
     }
+}
+
+/// What the record knows about a field says more than the check of the cell that it could not fill.
+fn with_own_issues(case: Result<Case, Vec<Issue>>, own: &[Issue]) -> Result<Case, Vec<Issue>> {
+    if own.is_empty() {
+        return case;
+    }
+    let mut issues = case.err().unwrap_or_default();
+    issues.retain(|issue| own.iter().all(|known| known.field != issue.field));
+    issues.extend_from_slice(own);
+    Err(issues)
 }
 
 fn kept<T>(result: Result<T, Vec<Issue>>, issues: &mut Vec<Issue>) -> Option<T> {

@@ -173,12 +173,12 @@ impl Records for CsvRecords {
                 true => self.lines.skip_line().map_err(stream_error)?,
                 false => self.lines.take(frame.whole, frame.lines),
             }
-            return Ok(Some(Record { line, content: Err(broken) }));
+            return Ok(Some(Record::new(line, Err(broken))));
         }
         self.lines.take(frame.whole, frame.lines);
         let raw = std::str::from_utf8(self.lines.taken(frame.whole, frame.length)).unwrap_or_default();
         let cells = if frame.quoted { self.unquoted.as_str() } else { raw };
-        Ok(Some(Record { line, content: Ok(Cells::Csv(CsvRecord { raw, cells, fields: &self.fields })) }))
+        Ok(Some(Record::new(line, Ok(Cells::Csv(CsvRecord { raw, cells, fields: &self.fields })))))
     }
 
     fn ignored(&self) -> Vec<String> {

@@ -21,11 +21,14 @@ impl Layout<'_> {
     pub(crate) fn outcome(&self, cells: &Cells<'_>) -> Result<Option<Outcome>, Vec<Issue>> {
         match self.mapping.filter(|mapping| !mapping.outcomes.is_empty()) {
             Some(_) => match self.outcome_rule(cells) {
-                Some(rule) => self.confirmed(
-                    text_or_missing(&rule.severity),
-                    text_or_missing(&rule.rarity),
-                    text_or_missing(&rule.disease_code),
-                ),
+                Some(rule) => {
+                    let from = rule.disease_code_from.map(|column| self.mapped_cell(column, cells).raw());
+                    self.confirmed(
+                        text_or_missing(&rule.severity),
+                        text_or_missing(&rule.rarity),
+                        from.unwrap_or_else(|| text_or_missing(&rule.disease_code)),
+                    )
+                }
                 None => Ok(None),
             },
             None => {

@@ -6,12 +6,16 @@ use std::{
     fs::File,
     io::{self, BufReader, Chain, Cursor, Read, Seek},
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 
-use crate::FileError;
+use crate::{FileError, fhir::is_fhir, phenopacket::is_phenopacket};
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,6 +25,10 @@ pub enum Format {
     /// One JSON object per line.
     Ndjson,
     Parquet,
+    /// FHIR R4: resources line by line, or a Bundle.
+    Fhir,
+    /// GA4GH Phenopackets, version 2, as JSON.
+    Phenopacket,
 }
 
 impl Format {
@@ -37,12 +45,27 @@ impl Format {
     }
 }
 
+impl Format {
+    /// What a file is, by its content and name; nothing of it is checked.
+    ///
+    /// # Errors
+    /// It cannot be read, is empty, or its compression is damaged.
+    pub fn of_file(path: &Path) -> Result<Format, FileError> {
+        Ok(match open_path(path, &Meter::default())? {
+            Opened::Text { format, .. } => format,
+            Opened::ParquetFile(_) | Opened::ParquetBytes(_) => Format::Parquet,
+        })
+    }
+}
+
 impl fmt::Display for Format {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Format::Csv => "CSV",
             Format::Ndjson => "NDJSON",
             Format::Parquet => "Parquet",
+            Format::Fhir => "FHIR",
+            Format::Phenopacket => "Phenopacket",
         })
     }
 }
@@ -53,33 +76,70 @@ const UNPACKED_LIMIT: u64 = 1 << 30;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const PARQUET: [u8; 4] = *b"PAR1";
-/// Enough to see past a byte-order mark and leading blank lines.
-const PEEK: usize = 256;
+/// Enough to see past a byte-order mark, leading blank lines and the keys before a resource's type.
+const PEEK: usize = 1 << 14;
+
+/// How much of the opened files has been read, as they lie on disk.
+#[derive(Debug, Clone, Default)]
+pub struct Meter {
+    read: Arc<AtomicU64>,
+    length: Arc<AtomicU64>,
+}
+
+impl Meter {
+    fn watch(&self, file: File, length: u64) -> Metered {
+        self.length.fetch_add(length, Relaxed);
+        Metered { file, meter: self.clone() }
+    }
+
+    /// 0 to 1; `None` where the length is not known.
+    pub fn share(&self) -> Option<f64> {
+        let (read, length) = (self.read.load(Relaxed), self.length.load(Relaxed));
+        (length > 0).then(|| (read as f64 / length as f64).min(1.0))
+    }
+}
+
+/// A file whose reading is measured.
+struct Metered {
+    file: File,
+    meter: Meter,
+}
+
+impl Read for Metered {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.meter.read.fetch_add(read as u64, Relaxed);
+        Ok(read)
+    }
+}
 
 /// The content of a case file, opened and recognised.
-pub(crate) enum Content {
+pub(crate) enum Opened {
     Text { format: Format, reader: Box<dyn Read + Send> },
     ParquetFile(File),
     ParquetBytes(Bytes),
 }
 
 /// Opens a file. Only Parquet is read out of order.
-pub(crate) fn open_path(path: &Path) -> Result<Content, FileError> {
+pub(crate) fn open_path(path: &Path, meter: &Meter) -> Result<Opened, FileError> {
     let mut file = File::open(path).map_err(FileError::Io)?;
     let mut magic = Vec::with_capacity(PARQUET.len());
     Read::by_ref(&mut file).take(PARQUET.len() as u64).read_to_end(&mut magic).map_err(FileError::Io)?;
     let seekable = file.rewind();
     let named = path.file_name().and_then(|name| Format::from_name(&name.to_string_lossy()));
     match seekable {
-        Ok(()) if magic == PARQUET => Ok(Content::ParquetFile(file)),
-        Ok(()) => open_reader(Box::new(file), named),
+        Ok(()) if magic == PARQUET => Ok(Opened::ParquetFile(file)),
+        Ok(()) => {
+            let length = file.metadata().map_or(0, |data| data.len());
+            open_reader(Box::new(meter.watch(file, length)), named)
+        }
         // A pipe given by its path: what was looked at is put back in front.
         Err(_) => open_reader(Box::new(Cursor::new(magic).chain(file)), named),
     }
 }
 
 /// Opens a stream; `named` is the format that a name told, if there was one.
-pub(crate) fn open_reader(reader: Box<dyn Read + Send>, named: Option<Format>) -> Result<Content, FileError> {
+pub(crate) fn open_reader(reader: Box<dyn Read + Send>, named: Option<Format>) -> Result<Opened, FileError> {
     let (first, reader) = peek(reader).map_err(FileError::Io)?;
     if first.is_empty() {
         return Err(FileError::Empty);
@@ -105,10 +165,18 @@ pub(crate) fn open_reader(reader: Box<dyn Read + Send>, named: Option<Format>) -
         if bytes.len() as u64 == limit {
             return Err(FileError::TooLarge { limit });
         }
-        return Ok(Content::ParquetBytes(Bytes::from(bytes)));
+        return Ok(Opened::ParquetBytes(Bytes::from(bytes)));
     }
-    let format = named.unwrap_or_else(|| if looks_like_json(&first) { Format::Ndjson } else { Format::Csv });
-    Ok(Content::Text { format, reader })
+    let json = looks_like_json(&first);
+    let format = match named {
+        Some(Format::Csv) => Format::Csv,
+        _ if json && is_fhir(&first) => Format::Fhir,
+        _ if json && is_phenopacket(&first) => Format::Phenopacket,
+        Some(named) => named,
+        None if json => Format::Ndjson,
+        None => Format::Csv,
+    };
+    Ok(Opened::Text { format, reader })
 }
 
 fn looks_like_json(first: &[u8]) -> bool {

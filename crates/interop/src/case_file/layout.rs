@@ -8,7 +8,7 @@ use super::record::{Cells, Records};
 use crate::{
     FileError,
     cell::Cell,
-    mapping::{Mapping, OutcomeRule, ValueRule},
+    mapping::{ColumnRef, Mapping, OutcomeRule, ValueRule},
 };
 
 /// The fields of a case besides the study's inputs.
@@ -83,7 +83,7 @@ pub(crate) fn wanted(study: &Study, mapping: Option<&Mapping>) -> Vec<String> {
 }
 
 /// Whether the mapping, not the column of the same name, gives this field.
-fn replaced(mapping: &Mapping, name: &str) -> bool {
+pub(crate) fn replaced(mapping: &Mapping, name: &str) -> bool {
     let by_rules = !mapping.outcomes.is_empty() && Field::OUTCOME.iter().any(|field| field.name() == name);
     by_rules || mapping.fields.contains_key(name)
 }
@@ -95,8 +95,8 @@ fn names(study: &Study) -> impl Iterator<Item = &str> {
 }
 
 impl<'a> Layout<'a> {
-    /// Binds the columns of a header. A required column that is missing is reported before a repeated
-    /// one: in a file without a header the first row's values would be taken for names, and an error
+    /// Binds the columns of a header. Everything that is missing is reported at once, and before a repeated
+    /// column: in a file without a header the first row's values would be taken for names, and an error
     /// must not print them.
     pub(crate) fn bind(
         header: &[String],
@@ -107,16 +107,14 @@ impl<'a> Layout<'a> {
         for (place, name) in header.iter().enumerate() {
             places.entry(name.as_str()).or_insert(place);
         }
-        let mut mapped = Vec::new();
+        let (mut mapped, mut problems) = (Vec::new(), Vec::new());
         if let Some(mapping) = mapping {
             known_fields(mapping, study)?;
             for column in &mapping.columns {
-                let missing = || FileError::MappedColumnMissing {
-                    line: column.line,
-                    key: column.key.clone(),
-                    column: column.name.clone(),
-                };
-                mapped.push(*places.get(column.name.as_str()).ok_or_else(missing)?);
+                match places.get(column.name.as_str()) {
+                    Some(place) => mapped.push(*place),
+                    None => problems.push(lacking(column)),
+                }
             }
         }
         let origin = |name: &str| match mapping {
@@ -133,7 +131,10 @@ impl<'a> Layout<'a> {
             study.inputs().iter().zip(&inputs).filter(|(_, origin)| matches!(origin, Origin::Absent));
         let missing: Vec<String> = missing.map(|(input, _)| input.name.clone()).collect();
         if !missing.is_empty() {
-            return Err(FileError::MissingColumns(missing));
+            problems.push(FileError::MissingColumns(missing));
+        }
+        if let Some(problem) = FileError::all(problems) {
+            return Err(problem);
         }
         let repeated = header
             .iter()
@@ -147,15 +148,9 @@ impl<'a> Layout<'a> {
 
     /// Holds a file without a header to the same demands once its rows have been seen.
     pub(crate) fn check_seen(&self, records: &dyn Records) -> Result<(), FileError> {
-        for (column, &place) in self.mapping.iter().flat_map(|mapping| &mapping.columns).zip(&self.mapped) {
-            if !records.has(place) {
-                return Err(FileError::MappedColumnMissing {
-                    line: column.line,
-                    key: column.key.clone(),
-                    column: column.name.clone(),
-                });
-            }
-        }
+        let referred = self.mapping.iter().flat_map(|mapping| &mapping.columns).zip(&self.mapped);
+        let mut problems: Vec<FileError> =
+            referred.filter(|(_, place)| !records.has(**place)).map(|(column, _)| lacking(column)).collect();
         let unseen = self
             .study
             .inputs()
@@ -163,7 +158,10 @@ impl<'a> Layout<'a> {
             .zip(&self.inputs)
             .filter(|(_, origin)| matches!(origin, Origin::Column(place) if !records.has(*place)));
         let missing: Vec<String> = unseen.map(|(input, _)| input.name.clone()).collect();
-        if missing.is_empty() { Ok(()) } else { Err(FileError::MissingColumns(missing)) }
+        if !missing.is_empty() {
+            problems.push(FileError::MissingColumns(missing));
+        }
+        FileError::all(problems).map_or(Ok(()), Err)
     }
 
     /// The file's columns that are read.
@@ -216,7 +214,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    fn mapped_cell<'c>(&'c self, column: usize, cells: &'c Cells<'c>) -> Cell<'c> {
+    pub(crate) fn mapped_cell<'c>(&'c self, column: usize, cells: &'c Cells<'c>) -> Cell<'c> {
         self.mapped.get(column).map_or(Cell::Missing, |&place| cells.get(place))
     }
 
@@ -235,7 +233,11 @@ impl<'a> Layout<'a> {
     }
 }
 
-fn known_fields(mapping: &Mapping, study: &Study) -> Result<(), FileError> {
+fn lacking(column: &ColumnRef) -> FileError {
+    FileError::MappedColumnMissing { line: column.line, key: column.key.clone(), column: column.name.clone() }
+}
+
+pub(crate) fn known_fields(mapping: &Mapping, study: &Study) -> Result<(), FileError> {
     let known: HashSet<&str> = names(study).collect();
     let mut unknown: Vec<_> =
         mapping.fields.iter().filter(|(name, _)| !known.contains(name.as_str())).collect();

@@ -98,7 +98,7 @@ impl Records for JsonRecords {
                     let line = self.lines.line();
                     let broken = Problem::TooLong.with(&self.lines.window()[..RECORD_LIMIT]);
                     self.lines.skip_line().map_err(stream_error)?;
-                    return Ok(Some(Record { line, content: Err(broken) }));
+                    return Ok(Some(Record::new(line, Err(broken))));
                 }
                 Next::Line { length, whole } => {
                     if !self.lines.window()[..length].trim_ascii().is_empty() {
@@ -115,7 +115,7 @@ impl Records for JsonRecords {
             Ok(raw) => Ok(Cells::Json(JsonRecord { raw, values: &self.row.values, text: &self.row.text })),
             Err(problem) => Err(problem.with(bytes)),
         };
-        Ok(Some(Record { line, content }))
+        Ok(Some(Record::new(line, content)))
     }
 
     fn ignored(&self) -> Vec<String> {

@@ -48,6 +48,8 @@ pub(crate) struct ParquetRecords {
     /// The row of the batch to hand out next, and the file's rows before the batch.
     row: usize,
     before: u64,
+    /// Rows of the file, as it says itself.
+    total: u64,
 }
 
 enum Plain {
@@ -102,6 +104,10 @@ impl ParquetFile {
         for (place, &column) in order.iter().enumerate() {
             places[column] = Some(place);
         }
+        let total = match &self.builder {
+            Builder::File(builder) => builder.metadata().file_metadata().num_rows(),
+            Builder::Bytes(builder) => builder.metadata().file_metadata().num_rows(),
+        };
         let reader = guarded(|| {
             match self.builder {
                 Builder::File(builder) => {
@@ -123,6 +129,7 @@ impl ParquetFile {
             rows: 0,
             row: 0,
             before: 0,
+            total: u64::try_from(total).unwrap_or(0),
         })
     }
 }
@@ -154,7 +161,12 @@ impl Records for ParquetRecords {
         let row = self.row;
         self.row += 1;
         let line = self.before + row as u64 + 1;
-        Ok(Some(Record { line, content: Ok(Cells::Parquet(ParquetRecord { records: self, row })) }))
+        Ok(Some(Record::new(line, Ok(Cells::Parquet(ParquetRecord { records: self, row })))))
+    }
+
+    fn done(&self) -> Option<f64> {
+        let read = self.before + self.row as u64;
+        (self.total > 0).then(|| (read as f64 / self.total as f64).min(1.0))
     }
 
     fn ignored(&self) -> Vec<String> {

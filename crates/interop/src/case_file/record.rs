@@ -1,9 +1,11 @@
 //! One row as a file reader hands it over: its cells, or what keeps it from having any.
 
+use std::sync::Arc;
+
 use clinical::{Issue, IssueCode};
 
 use super::{csv::CsvRecord, ndjson::JsonRecord, parquet::ParquetRecord};
-use crate::{FileError, cell::Cell};
+use crate::{FileError, built::BuiltRecord, cell::Cell};
 
 /// The longest text of a refused row that is handed on to the quarantine, in bytes.
 pub(crate) const RAW_LIMIT: usize = 1 << 16;
@@ -16,6 +18,11 @@ pub(crate) trait Records: Send {
     /// Columns seen so far that nobody asked for.
     fn ignored(&self) -> Vec<String>;
 
+    /// The share of the rows that has been read, where the format tells.
+    fn done(&self) -> Option<f64> {
+        None
+    }
+
     /// Whether the file has this column; where only the rows tell, whether any row so far had it.
     fn has(&self, _column: usize) -> bool {
         true
@@ -24,8 +31,26 @@ pub(crate) trait Records: Send {
 
 /// One row and its place: the line of a text file, the row number of a Parquet file, from 1.
 pub(crate) struct Record<'r> {
+    /// Which of the files that are read together.
+    pub(crate) file: usize,
     pub(crate) line: u64,
-    pub(crate) content: Result<Cells<'r>, Broken>,
+    pub(crate) content: Content<'r>,
+}
+
+impl<'r> Record<'r> {
+    /// A row of a file that is read alone.
+    pub(crate) fn new(line: u64, content: Result<Cells<'r>, Broken>) -> Record<'r> {
+        let content = content.map_or_else(Content::Broken, Content::Cells);
+        Record { file: 0, line, content }
+    }
+}
+
+/// What a row is.
+pub(crate) enum Content<'r> {
+    Cells(Cells<'r>),
+    Broken(Broken),
+    /// Left out by a rule of its format, for this reason.
+    Left(Arc<str>),
 }
 
 /// A row that has cells.
@@ -33,6 +58,7 @@ pub(crate) enum Cells<'r> {
     Csv(CsvRecord<'r>),
     Json(JsonRecord<'r>),
     Parquet(ParquetRecord<'r>),
+    Built(&'r BuiltRecord),
 }
 
 impl Cells<'_> {
@@ -43,6 +69,15 @@ impl Cells<'_> {
             Cells::Csv(record) => record.get(column),
             Cells::Json(record) => record.get(column),
             Cells::Parquet(record) => record.get(column),
+            Cells::Built(record) => record.get(column),
+        }
+    }
+
+    /// What is wrong beyond its cells' values.
+    pub(crate) fn issues(&self) -> &[Issue] {
+        match self {
+            Cells::Built(record) => &record.issues,
+            Cells::Csv(_) | Cells::Json(_) | Cells::Parquet(_) => &[],
         }
     }
 
@@ -52,6 +87,7 @@ impl Cells<'_> {
             Cells::Csv(record) => bounded(record.raw),
             Cells::Json(record) => bounded(record.raw),
             Cells::Parquet(record) => bounded(&record.raw()),
+            Cells::Built(record) => bounded(&record.raw()),
         }
     }
 }
@@ -59,8 +95,15 @@ impl Cells<'_> {
 /// A row without cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Broken {
-    pub(crate) problem: Problem,
+    pub(crate) issues: Vec<Issue>,
     pub(crate) raw: String,
+}
+
+impl Broken {
+    /// With the row's text; bytes that are not text become U+FFFD.
+    pub(crate) fn new(issues: Vec<Issue>, raw: &[u8]) -> Broken {
+        Broken { issues, raw: bounded(&String::from_utf8_lossy(&raw[..raw.len().min(RAW_LIMIT)])) }
+    }
 }
 
 /// Why a row has no cells.
@@ -105,9 +148,9 @@ impl Problem {
         }
     }
 
-    /// The same with the row's text; bytes that are not text become U+FFFD.
+    /// The same with the row's text.
     pub(crate) fn with(self, raw: &[u8]) -> Broken {
-        Broken { problem: self, raw: bounded(&String::from_utf8_lossy(&raw[..raw.len().min(RAW_LIMIT)])) }
+        Broken::new(vec![self.issue()], raw)
     }
 }
 

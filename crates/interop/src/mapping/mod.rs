@@ -32,6 +32,7 @@
 //! column), then the mean, then `convert` or `factor`, then `round`, then `prefix`.
 
 mod condition;
+mod fhir;
 mod parse;
 mod toml_walk;
 mod value;
@@ -39,6 +40,7 @@ mod value;
 use std::collections::HashMap;
 
 pub(crate) use condition::Condition;
+pub(crate) use fhir::{CaseOf, Choose, ConditionDate, FhirRules, ObservedValue, Token};
 pub(crate) use value::{From, ValueRule};
 
 use crate::MappingError;
@@ -54,6 +56,8 @@ pub struct Mapping {
     pub(crate) skips: Vec<Skip>,
     /// Empty: the file's own (mapped) severity, rarity and disease code count.
     pub(crate) outcomes: Vec<OutcomeRule>,
+    /// How FHIR resources become rows; `None`: by the study's codes and the built-in rules.
+    pub(crate) fhir: Option<FhirRules>,
 }
 
 /// A column of the foreign file, and the first place that refers to it.
@@ -79,12 +83,28 @@ pub(crate) struct OutcomeRule {
     pub(crate) severity: Option<String>,
     pub(crate) rarity: Option<String>,
     pub(crate) disease_code: Option<String>,
+    /// The column that holds the disease code, instead of one code for all.
+    pub(crate) disease_code_from: Option<usize>,
 }
 
 impl Mapping {
     /// Reads a mapping file. Errors name the key and its line; unknown keys are errors.
     pub fn parse(text: &str) -> Result<Mapping, MappingError> {
         parse::mapping(text)
+    }
+
+    /// Whether it fits a study: it gives values to no field that the study lacks and, where no file's columns are
+    /// needed to say so (FHIR), gives all that the study requires.
+    ///
+    /// # Errors
+    /// It does not; everything that is wrong is named.
+    pub fn check(&self, study: &clinical::Study) -> Result<(), crate::FileError> {
+        crate::case_file::check_mapping(study, self)
+    }
+
+    /// Whether it reads FHIR: all files of such a source are one export.
+    pub fn is_fhir(&self) -> bool {
+        self.fhir.is_some()
     }
 
     /// The reasons that rows can be skipped for, in the order they are tried.

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use toml::de::DeValue;
 
 use super::{
-    ColumnRef, Condition, From, Mapping, OutcomeRule, Skip, ValueRule,
+    ColumnRef, Condition, FhirRules, From, Mapping, OutcomeRule, Skip, ValueRule,
     condition::Test,
-    toml_walk::{Item, Section, document, error, scalar, scalars, string},
+    fhir,
+    toml_walk::{Item, Section, document, error, scalar, scalars, string, texts},
     value::Convert,
 };
 use crate::MappingError;
@@ -42,8 +43,15 @@ pub(super) fn mapping(text: &str) -> Result<Mapping> {
             format!("`columns.{name}` and `[[outcome]]` both decide the outcome: keep one"),
         ));
     }
+    let fhir = match root.get("fhir") {
+        Some(item) => {
+            let section = root.inner(item, "[fhir]".to_owned())?;
+            Some(fhir::rules(section, FhirRules::built_in().clone())?)
+        }
+        None => None,
+    };
     root.finish()?;
-    Ok(Mapping { delimiter, columns: columns.list, fields, skips, outcomes })
+    Ok(Mapping { delimiter, columns: columns.list, fields, skips, outcomes, fhir })
 }
 
 /// The columns that are referred to, each once.
@@ -201,16 +209,28 @@ fn outcomes(sections: Vec<Section<'_>>, columns: &mut Columns) -> Result<Vec<Out
                 "the last [[outcome]] is for all other rows and has no condition; every other one has `when` or `when_any`",
             ));
         }
+        let from = section.get("disease_code_from").map(|item| {
+            let name = string(item, "disease_code_from")?;
+            Ok(columns.place(name, "outcome.disease_code_from", item.line))
+        });
         let rule = OutcomeRule {
             when,
+            disease_code_from: from.transpose()?,
             severity: section.string("severity")?,
             rarity: section.string("rarity")?,
             disease_code: section.string("disease_code")?,
         };
         let unconfirmed = section.flag("unconfirmed")?.unwrap_or(false);
         let decided = rule.severity.is_some();
-        if unconfirmed == decided || (!decided && (rule.rarity.is_some() || rule.disease_code.is_some())) {
+        let coded = rule.disease_code.is_some() || rule.disease_code_from.is_some();
+        if unconfirmed == decided || (!decided && (rule.rarity.is_some() || coded)) {
             return Err(error(line, "[[outcome]] has either a `severity` or `unconfirmed = true`"));
+        }
+        if rule.disease_code.is_some() && rule.disease_code_from.is_some() {
+            return Err(error(
+                line,
+                "[[outcome]]: `disease_code` and `disease_code_from` exclude each other",
+            ));
         }
         section.finish()?;
         rules.push(rule);
@@ -249,6 +269,7 @@ fn test<'d>(column: usize, item: Item<'d>, tests: &Section<'d>, name: &str) -> R
         column,
         is: list(section.get("is"), "is")?,
         not: list(section.get("not"), "not")?,
+        starts_with: section.get("starts_with").map(|item| texts(item, "starts_with")).transpose()?,
         missing: section.flag("missing")?,
         below: section.number("below")?,
         above: section.number("above")?,

@@ -159,3 +159,13 @@ pub(super) fn scalars(item: Item<'_>, key: &str) -> Result<Vec<Scalar>, MappingE
         _ => Ok(vec![scalar(item, key)?]),
     }
 }
+
+/// One text, or a list of them.
+pub(super) fn texts(item: Item<'_>, key: &str) -> Result<Vec<String>, MappingError> {
+    match item.value {
+        DeValue::Array(array) => {
+            array.iter().map(|value| string(Item { value: value.get_ref(), line: item.line }, key)).collect()
+        }
+        _ => Ok(vec![string(item, key)?]),
+    }
+}

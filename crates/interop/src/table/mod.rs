@@ -116,7 +116,10 @@ impl TableWriter {
             Format::Csv => {
                 Sink::Csv(Box::new(CsvTable::create(Output::new(format.compression, out)?, &columns)?))
             }
-            Format::Ndjson => Sink::Json(JsonTable::create(Output::new(format.compression, out)?, &columns)?),
+            // No file name asks for the last two.
+            Format::Ndjson | Format::Fhir | Format::Phenopacket => {
+                Sink::Json(JsonTable::create(Output::new(format.compression, out)?, &columns)?)
+            }
             Format::Parquet => Sink::Parquet(Box::new(ParquetTable::create(out, &columns)?)),
         };
         Ok(TableWriter { columns, sink })

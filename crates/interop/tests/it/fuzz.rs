@@ -7,7 +7,7 @@ use clinical::{Outcome, Rarity, Raw, Severity, Study};
 use interop::{CaseFile, CaseWriter, Format, Mapping, Row};
 use proptest::prelude::*;
 
-use crate::{HEADER, NOW, Written, cases, form, read, reading};
+use crate::{HEADER, NOW, Written, cases, form, read, reading, sample};
 
 /// Hands out a few bytes at a time, so that every boundary falls somewhere else.
 struct Trickle(Cursor<Vec<u8>>, usize);
@@ -66,6 +66,56 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = byte;
         swallow(bytes, None);
+    }
+
+    #[test]
+    fn damaged_fhir_never_panics(
+        at in any::<prop::sample::Index>(), length in 0usize..400, piece in likely(), by_line in any::<bool>(),
+        mapped in any::<bool>(),
+    ) {
+        let map = std::fs::read_to_string(sample("fhir/hospital.map.toml")).unwrap();
+        let mapping = Mapping::parse(&map).unwrap();
+        let bundle = std::fs::read(sample("fhir/bundle.json")).unwrap();
+        let at = at.index(bundle.len());
+        let end = (at + length).min(bundle.len());
+        let mut bytes = [&bundle[..at], &piece, &bundle[end..]].concat();
+        if by_line {
+            bytes.retain(|&byte| byte != b'\n');
+            bytes.extend(bytes.clone());
+        }
+        let length = bytes.len();
+        let reading = reading(Study::default_study(), mapped.then_some(&mapping));
+        if let Ok(file) = CaseFile::stream(Box::new(Cursor::new(bytes)), None, reading) {
+            assert!(file.take(length + 2).count() <= length + 1);
+        }
+    }
+
+    #[test]
+    fn resources_of_any_form_never_panic(
+        key in prop::sample::select(vec![
+            "id", "status", "subject", "code", "component", "valueQuantity", "effectiveDateTime", "birthDate", "gender",
+            "contained", "meta", "extension", "identifier", "recordedDate", "verificationStatus", "resourceType",
+        ]),
+        value in prop::sample::select(vec![
+            "null", "[]", "{}", "1", "-1e308", "true", "\"\"", "\"#\"", "[[[]]]", "[null]", "{\"coding\":[{}]}",
+            "{\"reference\":\"Patient/\"}", "\"0000\"", "\"9999-12-31T23:59:59+14:00\"", "{\"value\":1e300,\"code\":\"kPa\"}",
+        ]),
+        which in 0usize..12,
+    ) {
+        let mapping = Mapping::parse(&std::fs::read_to_string(sample("fhir/hospital.map.toml")).unwrap()).unwrap();
+        let bundle: serde_json::Value = serde_json::from_slice(&std::fs::read(sample("fhir/bundle.json")).unwrap()).unwrap();
+        let mut lines = String::new();
+        for (place, entry) in bundle["entry"].as_array().unwrap().iter().enumerate() {
+            let mut resource = entry["resource"].clone();
+            if place == which {
+                resource[key] = serde_json::from_str(value).unwrap();
+            }
+            lines.push_str(&resource.to_string());
+            lines.push('\n');
+        }
+        let reading = reading(Study::default_study(), Some(&mapping));
+        let file = CaseFile::stream(Box::new(Cursor::new(lines.into_bytes())), None, reading).unwrap();
+        prop_assert!(file.map(Result::unwrap).count() <= 24);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod csv_rows;
 mod dirty;
+mod fhir;
 mod files;
 mod fuzz;
 mod mapping;
@@ -10,6 +11,7 @@ mod ndjson;
 mod nhanes;
 mod notes;
 mod parquet;
+mod rare;
 mod tables;
 
 use std::{

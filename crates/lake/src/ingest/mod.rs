@@ -155,6 +155,7 @@ impl Lake {
                 reasons: BTreeMap::new(),
                 inputs: meta.schema.inputs.clone(),
                 note: meta.schema.note.clone(),
+                quality: None,
             },
             lake: self.clone(),
             meta,
@@ -182,6 +183,11 @@ impl Ingest {
     /// Names a file of this ingest in the dataset's history; before or after its rows.
     pub fn file(&mut self, file: IngestedFile) {
         self.record.files.push(file);
+    }
+
+    /// Keeps what was measured of the rows with the ingest's record.
+    pub fn quality(&mut self, quality: serde_json::Value) {
+        self.record.quality = Some(quality);
     }
 
     /// Adds one accepted row.

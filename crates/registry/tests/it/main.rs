@@ -8,6 +8,7 @@ mod crash;
 mod opinions;
 mod postgres;
 mod records;
+mod sources;
 mod trials;
 
 use std::path::Path;

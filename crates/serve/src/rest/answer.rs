@@ -44,7 +44,7 @@ impl Answer<'_> {
                 class: prediction.rarity.map(Rarity::code),
                 probability_orphan: prediction.probability_orphan,
                 threshold: prediction.threshold,
-                nearest: &prediction.nearest,
+                nearest: NearestPart::all(&prediction.nearest, self.language),
             },
         )?;
         for feature in study.features().iter().filter(|feature| matches!(feature.kind, Kind::Category(_))) {
@@ -104,7 +104,31 @@ struct RarityPart<'a> {
     class: Option<&'a str>,
     probability_orphan: f64,
     threshold: f64,
-    nearest: &'a [clinical::Nearest],
+    nearest: Vec<NearestPart<'a>>,
+}
+
+#[derive(Serialize)]
+struct NearestPart<'a> {
+    disease_code: &'a str,
+    name: &'a str,
+    probability: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prevalence: Option<&'a str>,
+}
+
+impl<'a> NearestPart<'a> {
+    fn of(disease: &'a clinical::Nearest, language: Language) -> NearestPart<'a> {
+        NearestPart {
+            disease_code: &disease.disease_code,
+            name: disease.name_in(language),
+            probability: disease.probability,
+            prevalence: disease.prevalence(),
+        }
+    }
+
+    fn all(nearest: &'a [clinical::Nearest], language: Language) -> Vec<NearestPart<'a>> {
+        nearest.iter().map(|disease| NearestPart::of(disease, language)).collect()
+    }
 }
 
 #[derive(Serialize)]

@@ -38,6 +38,7 @@ pub(crate) struct ResultView {
 pub(crate) struct NearestView {
     pub(crate) name: String,
     pub(crate) code: String,
+    pub(crate) prevalence: String,
     pub(crate) percent: String,
 }
 
@@ -109,7 +110,8 @@ impl ResultView {
                 .nearest
                 .iter()
                 .map(|disease| NearestView {
-                    name: disease.name.clone(),
+                    name: disease.name_in(w.0).to_owned(),
+                    prevalence: disease.prevalence().unwrap_or("—").to_owned(),
                     code: disease.disease_code.clone(),
                     percent: w.percent(disease.probability, 1),
                 })

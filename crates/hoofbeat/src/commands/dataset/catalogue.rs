@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 
+use super::quality;
 use crate::cli::Global;
 use crate::deployment::Deployment;
 use crate::output;
@@ -80,6 +81,10 @@ pub(super) fn show(global: &Global, deployment: &Deployment, asked: Option<u64>)
                 );
             }
             text += &output::table(&rows);
+        }
+        if let Some(found) = quality::of(&version.ingest) {
+            text += "\n\nquality of the rows of its ingest:\n";
+            text += &quality::text(&deployment.study, &found.total());
         }
         text
     })

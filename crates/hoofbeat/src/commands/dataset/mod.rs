@@ -3,6 +3,7 @@
 mod catalogue;
 mod change;
 mod erase;
+pub(super) mod quality;
 mod release;
 
 use anyhow::Result;
@@ -16,6 +17,9 @@ pub(super) fn run(global: &Global, command: Dataset) -> Result<Done> {
     match command {
         Dataset::List => catalogue::list(global, &deployment)?,
         Dataset::Show { version } => catalogue::show(global, &deployment, version)?,
+        Dataset::Quality { source, ingest } => {
+            quality::run(global, &deployment, source.as_deref(), ingest.as_deref())?;
+        }
         Dataset::Quarantine { version, source, reason, limit, raw } => {
             let filter = lake::QuarantineFilter { source, reason, ingest_id: None };
             catalogue::quarantine(global, &deployment, version, &filter, limit, raw)?;
