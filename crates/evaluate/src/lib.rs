@@ -6,6 +6,7 @@
 //! - [`Cells`] takes counts and a model's answers; [`evaluate`] makes a [`Report`] of [`Figure`]s with 95 % intervals.
 //! - [`diseases`]: how the patients of each disease fare.
 //! - [`InputLimit`]: what the best possible rule could reach with these inputs.
+//! - [`drift`]: whether the patients of a window are still those of a reference.
 //! - [`fidelity`]: how like real cases synthetic ones are.
 //! - [`Rule`] and [`Verdict`]: a gate before promotion and an alarm in production are the same thing.
 //! - [`reference`](mod@reference): a cohort of known distribution, its exact scores and a sampler.
@@ -20,10 +21,13 @@ mod cells;
 mod confusion;
 mod decision;
 mod disease;
+pub mod drift;
 mod error;
+mod expected;
 pub mod fidelity;
 mod figure;
 mod figures;
+mod label_shift;
 mod limit;
 mod population;
 mod proportion;
@@ -40,8 +44,10 @@ pub use clinical::study::Reading;
 pub use decision::NetBenefit;
 pub use disease::{Disease, DiseaseCounts, diseases};
 pub use error::{Error, Result};
+pub use expected::{Expected, MARGIN, expected};
 pub use figure::{Estimate, Figure};
 pub use figures::{Figures, Metric};
+pub use label_shift::{LabelShift, label_shift};
 pub use limit::{InputLimit, Sufficiency};
 pub use population::Population;
 pub use proportion::clopper_pearson;
