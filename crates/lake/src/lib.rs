@@ -37,6 +37,7 @@ mod selection;
 mod slots;
 mod table;
 mod versions;
+mod values;
 
 pub use case::{CaseRow, Outcome, QuarantineRow, Reason};
 pub use check::{LakeCheck, Leftover};
@@ -55,3 +56,4 @@ pub use schema::{Schema, columns};
 pub use selection::{SelectedFile, Selection};
 pub use slots::{SLOTS, SlotRule};
 pub use versions::VersionSet;
+pub use values::{ValueColumn, ValueCounts};

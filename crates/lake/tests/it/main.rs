@@ -11,3 +11,4 @@ mod model;
 mod predictions;
 mod rewrite;
 mod support;
+mod values;
