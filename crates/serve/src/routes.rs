@@ -30,6 +30,7 @@ fn all() -> Vec<Route> {
         ("/assets/{*path}", get(assets::file)),
     ];
     routes.extend(api());
+    routes.extend(monitoring());
     routes.extend(pages());
     routes
 }
@@ -48,6 +49,18 @@ fn api() -> [Route; 12] {
         ("/api/v1/models/rollback", post(rest::models::rollback)),
         ("/api/v1/models/{version}", get(rest::models::show)),
         ("/api/v1/models/{version}/promote", post(rest::models::promote)),
+    ]
+}
+
+fn monitoring() -> [Route; 6] {
+    use rest::monitoring as m;
+    [
+        ("/api/v1/monitoring/drift", get(m::drift)),
+        ("/api/v1/monitoring/performance", get(m::performance)),
+        ("/api/v1/monitoring/quality", get(m::quality)),
+        ("/api/v1/monitoring/alerts", get(m::alerts)),
+        ("/api/v1/monitoring/alerts/{id}/acknowledge", post(m::acknowledge)),
+        ("/api/v1/monitoring/alerts/{id}/resolve", post(m::resolve)),
     ]
 }
 

@@ -110,7 +110,12 @@ pub(super) struct Window<'a> {
     pub arrived_sample: &'a Sample,
 }
 
-pub(super) fn compare(scorer: &Scorer, profile: &Profile, window: &Window<'_>, threads: usize) -> Result<Drifts> {
+pub(super) fn compare(
+    scorer: &Scorer,
+    profile: &Profile,
+    window: &Window<'_>,
+    threads: usize,
+) -> Result<Drifts> {
     let study = scorer.study();
     let served = Answered::of(scorer, &window.served.patients)?;
     let arrived = Answered::of(scorer, &window.arrived.patients)?;
