@@ -4,6 +4,7 @@
 //! its own and a limit on its time. What is sent names rule, subject, counts and shares, no patient.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -18,11 +19,14 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::config::{Alerts, Email, Webhook};
+use crate::deployment::{self, Deployment};
 
 const LOG: &str = "log";
 const EMAIL: &str = "email";
 /// Patience with one sink, for one message.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks into the outbox of a server.
+const BETWEEN: Duration = Duration::from_secs(10);
 /// Messages taken from the outbox at once.
 const BATCH: u32 = 200;
 
@@ -48,6 +52,19 @@ pub fn names(config: &Alerts) -> Vec<String> {
 
 fn webhook_name(hook: &Webhook) -> String {
     format!("webhook:{}", hook.name)
+}
+
+/// Empties the outbox until the program ends.
+pub fn follow(deployment: Arc<Deployment>) {
+    std::thread::spawn(move || {
+        loop {
+            let (registry, config) = (&deployment.registry, &deployment.config.alerts);
+            if let Err(error) = deliver(registry, config, deployment::now()) {
+                tracing::warn!(error = format!("{error:#}"), "the outbox of alerts cannot be read");
+            }
+            std::thread::sleep(BETWEEN);
+        }
+    });
 }
 
 /// Delivers what is due, each sink in its own order up to its first failure.
@@ -192,16 +209,4 @@ fn mail(email: &Email, delivery: &Delivery, now: OffsetDateTime) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// RFC 4231, test case 2, with the time in front.
-    #[test]
-    fn the_signature_covers_time_and_body() {
-        let one = signed("Jefe", 5, "what do ya want for nothing?").unwrap();
-        assert!(one.starts_with("t=5,v1=") && one.len() == 7 + 64, "{one}");
-        assert_ne!(one[4..], signed("Jefe", 6, "what do ya want for nothing?").unwrap()[4..]);
-        assert_ne!(one, signed("Jefe", 5, "what do ya want for nothing").unwrap());
-        assert_ne!(one, signed("jefe", 5, "what do ya want for nothing?").unwrap());
-    }
-}
+mod tests;
