@@ -64,13 +64,15 @@ fn monitoring() -> [Route; 6] {
     ]
 }
 
-fn pages() -> [Route; 6] {
+fn pages() -> [Route; 8] {
     [
         ("/", get(web::form::page).post(web::form::submit)),
         ("/cases/{id}", get(web::case::page)),
         ("/cases/{id}/feedback", get(web::feedback::page).post(web::feedback::submit)),
         ("/model", get(web::model_card::page)),
         ("/model/card", get(web::model_card::file)),
+        ("/monitor", get(web::monitor::page)),
+        ("/monitor/alerts/{id}", post(web::monitor::submit)),
         ("/docs", get(web::docs::page)),
     ]
 }

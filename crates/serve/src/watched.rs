@@ -1,7 +1,7 @@
 //! What monitoring stored, read back: only what is shown. A report of an older program may lack parts; they are then empty.
 
 use registry::MonitoringRun;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 /// Runs that charts over time show.
 pub(crate) const HISTORY: u32 = 60;
@@ -14,7 +14,6 @@ pub(crate) struct Report {
     pub(crate) drift: Drifts,
     pub(crate) performance: Performance,
     pub(crate) quality: Quality,
-    pub(crate) rules: Vec<Checked>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -155,20 +154,14 @@ pub(crate) struct Share {
     pub(crate) light: Light,
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Checked {
-    pub(crate) rule: String,
-    pub(crate) light: Light,
-}
-
-/// State of a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// State of a target, from what says nothing to the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Light {
+    Grey,
     Green,
     Amber,
     Red,
-    Grey,
 }
 
 /// A number with its interval, or none.
@@ -176,10 +169,7 @@ pub(crate) enum Light {
 #[serde(untagged)]
 pub(crate) enum Figure {
     Measured(Estimate),
-    Undefined {
-        #[serde(rename = "undefined")]
-        because: String,
-    },
+    Undefined(IgnoredAny),
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -194,7 +184,7 @@ impl Figure {
     pub(crate) fn estimate(&self) -> Option<Estimate> {
         match self {
             Figure::Measured(estimate) => Some(*estimate),
-            Figure::Undefined { .. } => None,
+            Figure::Undefined(_) => None,
         }
     }
 }
