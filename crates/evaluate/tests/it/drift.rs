@@ -120,7 +120,7 @@ fn drawn(shares: &[f64], n: usize, rng: &mut ChaCha8Rng) -> Vec<u64> {
 /// The reason for permutations: on few levels the classic p-value hardly ever rejects, that is, it is blind.
 #[test]
 fn unchanged_windows_are_rejected_as_often_as_declared() {
-    let (mut rng, windows) = (ChaCha8Rng::seed_from_u64(3), 1500);
+    let (mut rng, windows) = (ChaCha8Rng::seed_from_u64(3), 800);
     for shares in [&[0.49, 0.51][..], &[0.5, 0.2, 0.1, 0.1, 0.1]] {
         let (mut permuted, mut classic) = (0, 0);
         for seed in 0..windows {
@@ -130,8 +130,8 @@ fn unchanged_windows_are_rejected_as_often_as_declared() {
             permuted += i32::from(ks_permutation_p(&pair, &limits).unwrap() <= 0.05);
             classic += i32::from(ks_asymptotic_p(ks_statistic(&pair), 400, 150) <= 0.05);
         }
-        // 75 are expected at most; fewer, because D takes few values.
-        assert!((30..=100).contains(&permuted), "{permuted} of {windows}");
+        // 40 are expected at most; fewer, because D takes few values.
+        assert!((16..=60).contains(&permuted), "{permuted} of {windows}");
         assert!(classic < permuted / 2, "{classic} against {permuted}");
     }
 }
