@@ -158,6 +158,8 @@ mod tests {
         IngestRecord {
             ingest_id: Uuid::nil(),
             dataset_version: 1,
+            parent: None,
+            released: 0,
             created_at: at,
             source: source.to_owned(),
             files: Vec::new(),

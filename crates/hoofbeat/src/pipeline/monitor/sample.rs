@@ -192,8 +192,8 @@ pub(super) fn window_versions(
     from: OffsetDateTime,
     to: OffsetDateTime,
 ) -> Option<(u64, u64)> {
-    let newest = versions.iter().rfind(|version| version.ingest.created_at < to)?.version;
-    let before = versions.iter().rfind(|version| version.ingest.created_at < from);
+    let newest = versions.iter().rfind(|version| version.created_at < to)?.version;
+    let before = versions.iter().rfind(|version| version.created_at < from);
     let after = before.map_or(0, |version| version.version).max(since);
     (after < newest).then_some((after, newest))
 }
