@@ -53,7 +53,10 @@ fn drift(reference: &[Vec<i32>], window: &[Vec<i32>]) -> Result<Map<String, Valu
 fn columns(folder: &Path) -> Result<Vec<Vec<i32>>, Box<dyn Error>> {
     let column = |(name, ..): &(&str, i32, usize, Scale)| -> Result<Vec<i32>, Box<dyn Error>> {
         let bytes = std::fs::read(folder.join(name))?;
-        Ok(bytes.chunks_exact(4).map(|four| i32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect())
+        Ok(bytes
+            .chunks_exact(4)
+            .map(|four| i32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+            .collect())
     };
     FEATURES.iter().map(column).collect()
 }

@@ -36,8 +36,8 @@ mod schema;
 mod selection;
 mod slots;
 mod table;
-mod versions;
 mod values;
+mod versions;
 
 pub use case::{CaseRow, Outcome, QuarantineRow, Reason};
 pub use check::{LakeCheck, Leftover};
@@ -55,5 +55,5 @@ pub use scan::{CaseChunk, CaseScan};
 pub use schema::{Schema, columns};
 pub use selection::{SelectedFile, Selection};
 pub use slots::{SLOTS, SlotRule};
-pub use versions::VersionSet;
 pub use values::{ValueColumn, ValueCounts};
+pub use versions::VersionSet;

@@ -178,7 +178,8 @@ pub(crate) async fn settle(
     actor: &'static str,
     reason: String,
 ) -> Result<Alert, Fault> {
-    let id: u64 = id.parse().map_err(|_| Fault::new(Kind::NotFound))?;
+    let none = |_| Fault::because(Kind::NotFound, "Las alertas tienen un número.", "Alerts have a number.");
+    let id: u64 = id.parse().map_err(none)?;
     let (at, sinks) = (app.now(), app.state.settings.alert_sinks.clone());
     app.registry(move |registry| {
         let act = Act { key: &key, actor, reason: &reason, at };
