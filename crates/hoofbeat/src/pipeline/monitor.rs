@@ -133,13 +133,14 @@ fn measure(deployment: &Deployment, model: &Model, scorer: &Scorer, asked: &Aske
     sources.remove(REVIEW_SOURCE);
     let profile = profile::Profile::of(deployment, model, scorer)?;
     let arrived_sample = sample::everybody(study, &sources);
+    let answered = profile::Answered::of(scorer, &served.patients)?;
     let window = drift::Window {
         served: &served,
+        answered: &answered,
         arrived: &arrived,
         sources: &sources,
         arrived_sample: &arrived_sample,
     };
-    let answered = profile::Answered::of(scorer, &served.patients)?;
     let reader = PredictionReader::open(&log);
     Ok(Report {
         model: model.version,

@@ -105,6 +105,8 @@ struct Asked<'a> {
 /// What a window brought.
 pub(super) struct Window<'a> {
     pub served: &'a Served,
+    /// What the model says of those served.
+    pub answered: &'a Answered,
     pub arrived: &'a Arrived,
     pub sources: &'a std::collections::BTreeMap<String, Sample>,
     pub arrived_sample: &'a Sample,
@@ -117,7 +119,7 @@ pub(super) fn compare(
     threads: usize,
 ) -> Result<Drifts> {
     let study = scorer.study();
-    let served = Answered::of(scorer, &window.served.patients)?;
+    let served = window.answered;
     let arrived = Answered::of(scorer, &window.arrived.patients)?;
     let answers = GroupAnswers {
         reference: profile.answers.clone(),
@@ -156,7 +158,7 @@ pub(super) fn compare(
             psi_bins: drift::PSI_BINS,
         },
         comparisons,
-        label_shift: shift(profile, &served)?,
+        label_shift: shift(profile, served)?,
         answers,
     })
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use clinical::{Cell, Rarity, Severity, Study};
 use evaluate::{
-    Answer, Bootstrap, Cells, Disease, DiseaseCounts, Estimate, Expected, Figure, Figures, InTheLarge, Light,
-    Metric, Rule,
+    Answer, Bootstrap, Cells, Disease, DiseaseCounts, Expected, Figures, InTheLarge, Light, Metric,
+    Rule,
 };
 use lake::predictions::PredictionReader;
 use registry::{Outcome, Registry, Review, ReviewState};
@@ -208,9 +208,4 @@ fn add_reviewed(cells: &mut Cells, log: &PredictionReader, study: &Study, review
         cells.push(&answer, &counts)?;
     }
     Ok(())
-}
-
-/// A figure's numbers for an alert.
-pub(super) fn numbers(figure: &Figure) -> Option<Estimate> {
-    figure.estimate().copied()
 }

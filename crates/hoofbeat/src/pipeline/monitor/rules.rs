@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Report;
 use super::drift::{About, Comparison};
-use super::performance::{Measured, numbers};
+use super::performance::Measured;
 use super::quality::{Share, SourceQuality};
 
 /// Difference of a severity's share from what was promised, from which on it matters.
@@ -71,7 +71,7 @@ fn drift(one: &Comparison) -> Checked {
 fn performance(measured: &Measured, report: &Report) -> [Checked; 2] {
     let targets = &report.performance.targets;
     let one = |rule, name: &str, figure: &Figure, target: f64, light| {
-        let estimate = numbers(figure);
+        let estimate = figure.estimate();
         Checked {
             rule,
             subject: "arrived".to_owned(),
