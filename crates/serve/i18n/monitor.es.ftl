@@ -63,7 +63,7 @@ alert-performance-orphan-recall = Sensibilidad para enfermedades huérfanas bajo
 alert-calibration = Probabilidades mal calibradas: { $subject }
 alert-quality-swapped = Tensiones intercambiadas en el origen { $subject }
 alert-quality-refused = Muchas filas rechazadas en el origen { $subject }
-detail-drift = Distancia { $distance }, PSI { $psi }, { $n } pacientes.
+detail-drift = Distancia { $distance }; PSI { $psi }; { $n } pacientes.
 detail-performance = { $value } (IC 95 % { $low }–{ $high }; n = { $n }); objetivo { $target }.
 detail-calibration = { $observed } casos confirmados; el modelo esperaba { $expected } entre { $n }.
 detail-quality = { $share } de { $n } filas nuevas; límite { $limit }.

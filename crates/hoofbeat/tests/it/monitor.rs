@@ -86,7 +86,7 @@ fn a_quiet_window_is_quiet_and_a_changed_one_names_what_changed_and_where() {
         assert!(!red.iter().any(|one| one.0.starts_with("quality") && one.1 == source), "{red:?}");
     }
     let text = deployment.run("monitor").exits(3).stdout;
-    assert!(text.contains("ALERT   quality.swapped: source emergency: 25.0 %"), "{text}");
+    assert!(text.contains("ALERT   quality.swapped: source emergency: 24.0 % of 600 rows"), "{text}");
     deployment.assert_well();
 }
 

@@ -324,7 +324,7 @@ mod tests {
             labels: (50..=280).map(|value: i32| value.to_string()).collect(),
         };
         let bars = bars(&asked);
-        assert_eq!(bars.labels.first().map(String::as_str), Some("95-99"));
+        assert_eq!(bars.labels.first().map(String::as_str), Some("90-99"));
         assert_eq!((bars.reference.iter().sum::<u64>(), bars.window.iter().sum::<u64>()), (7, 5));
         assert!(bars.labels.len() <= BARS + 1, "{}", bars.labels.len());
     }
