@@ -51,6 +51,10 @@ rate-table = The figures are in the table of
 # Alerts
 alerts-open = Open alerts
 alerts-none = None. The rules hold, or there are too few cases to judge them.
+alerts-more = { $n ->
+    [one] See 1 more alert
+   *[other] See { $n } more alerts
+ }
 alerts-ended = Alerts that are over
 alert-raised = nobody looks after it
 alert-acknowledged = looked after

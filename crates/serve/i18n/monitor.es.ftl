@@ -51,6 +51,10 @@ rate-table = Las cifras están en la tabla de
 # Alertas
 alerts-open = Alertas abiertas
 alerts-none = Ninguna. Las reglas se cumplen o faltan casos para juzgarlas.
+alerts-more = { $n ->
+    [one] Ver 1 alerta más
+   *[other] Ver { $n } alertas más
+ }
 alerts-ended = Alertas terminadas
 alert-raised = sin atender
 alert-acknowledged = atendida

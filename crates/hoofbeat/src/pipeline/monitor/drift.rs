@@ -14,7 +14,7 @@ use crate::pipeline::score::Scorer;
 /// Cases of a source in the reference from which on it is compared with itself instead of with everybody.
 const OWN_REFERENCE: u64 = 200;
 /// Bars of a histogram at most.
-const BARS: usize = 16;
+const BARS: usize = 24;
 /// Values that a bar may hold.
 const WIDTHS: [usize; 8] = [1, 2, 5, 10, 20, 50, 100, 1000];
 
@@ -324,7 +324,7 @@ mod tests {
             labels: (50..=280).map(|value: i32| value.to_string()).collect(),
         };
         let bars = bars(&asked);
-        assert_eq!(bars.labels.first().map(String::as_str), Some("90-99"));
+        assert_eq!(bars.labels.first().map(String::as_str), Some("95-99"));
         assert_eq!((bars.reference.iter().sum::<u64>(), bars.window.iter().sum::<u64>()), (7, 5));
         assert!(bars.labels.len() <= BARS + 1, "{}", bars.labels.len());
     }

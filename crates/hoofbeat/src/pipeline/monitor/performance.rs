@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use clinical::{Cell, Rarity, Severity, Study};
 use evaluate::{
-    Answer, Bootstrap, Cells, Disease, DiseaseCounts, Expected, Figures, InTheLarge, Light, Metric,
-    Rule,
+    Answer, Bootstrap, Cells, Disease, DiseaseCounts, Expected, Figures, InTheLarge, Light, Metric, Rule,
 };
 use lake::predictions::PredictionReader;
 use registry::{Outcome, Registry, Review, ReviewState};

@@ -11,6 +11,8 @@ use crate::record::rfc3339;
 use crate::watched::{Figure, Light, Report, Source};
 use crate::web::Words;
 
+/// Open alerts shown at once.
+const SHOWN: usize = 4;
 /// Ended alerts shown.
 const ENDED: usize = 20;
 /// Reasons of refusal named for each source.
@@ -22,6 +24,8 @@ pub(super) struct View {
     pub(super) tiles: Vec<Tile>,
     pub(super) trend: Trend,
     pub(super) alerts: Vec<AlertView>,
+    /// Open ones beyond the first few.
+    pub(super) more: Vec<AlertView>,
     pub(super) ended: Vec<AlertView>,
     pub(super) drift: DriftView,
     pub(super) performance: PerformanceView,
@@ -97,7 +101,8 @@ impl View {
             banner: banner(open.len(), w),
             tiles: tiles(&report, &drift, known.waiting, w),
             trend: Trend::new(&known.runs, &known.reigns, w),
-            alerts: open.into_iter().map(|alert| AlertView::new(alert, study, w)).collect(),
+            more: open.iter().skip(SHOWN).map(|alert| AlertView::new(alert, study, w)).collect(),
+            alerts: open.iter().take(SHOWN).map(|alert| AlertView::new(alert, study, w)).collect(),
             ended: ended.into_iter().take(ENDED).map(|alert| AlertView::new(alert, study, w)).collect(),
             performance: PerformanceView::new(&report, study, w),
             quality: report.quality.sources.iter().map(|source| QualityRow::new(source, study, w)).collect(),
