@@ -7,6 +7,7 @@
 //! - [`DigitPreference`]: whether readings were rounded by eye.
 //! - [`diseases`]: how the patients of each disease fare.
 //! - [`InputLimit`]: what the best possible rule could reach with these inputs.
+//! - [`drift`]: whether the patients of a window are still those of a reference.
 //! - [`fidelity`]: how like real cases synthetic ones are.
 //! - [`Rule`] and [`Verdict`]: a gate before promotion and an alarm in production are the same thing.
 //! - [`reference`](mod@reference): a cohort of known distribution, its exact scores and a sampler.
@@ -22,10 +23,14 @@ mod confusion;
 mod decision;
 mod digits;
 mod disease;
+pub mod drift;
 mod error;
+mod expected;
 pub mod fidelity;
 mod figure;
 mod figures;
+mod in_the_large;
+mod label_shift;
 mod limit;
 mod population;
 mod proportion;
@@ -43,8 +48,11 @@ pub use decision::NetBenefit;
 pub use digits::DigitPreference;
 pub use disease::{Disease, DiseaseCounts, diseases};
 pub use error::{Error, Result};
+pub use expected::{Expected, MARGIN, expected};
 pub use figure::{Estimate, Figure};
 pub use figures::{Figures, Metric};
+pub use in_the_large::{InTheLarge, in_the_large};
+pub use label_shift::{LabelShift, label_shift};
 pub use limit::{InputLimit, Sufficiency};
 pub use population::Population;
 pub use proportion::clopper_pearson;

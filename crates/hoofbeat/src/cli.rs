@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use clinical::Language;
+use time::Date;
+use time::macros::format_description;
 
 /// Classify disease from a hospital's own clinical records: the whole circle in one program.
 #[derive(Debug, Parser)]
@@ -66,6 +68,11 @@ pub enum Command {
     Evaluate(Evaluate),
     /// One turn of the cycle: what the champion lacks, compared with it, promoted only through the gates
     Retrain(Retrain),
+    /// Drift, data quality and performance of the served model over a window; exit status 3 when a rule is broken
+    Monitor(Monitor),
+    /// What monitoring found wrong
+    #[command(subcommand)]
+    Alert(Alert),
     /// Training runs and the trials of their searches
     #[command(subcommand)]
     Run(Run),
@@ -422,6 +429,55 @@ pub struct Evaluate {
     /// Which set: the test set is opened once per model, and that is recorded
     #[arg(long, value_enum, default_value_t = EvaluatedSet::Validation)]
     pub set: EvaluatedSet,
+}
+
+#[derive(Debug, Args)]
+pub struct Monitor {
+    /// Length of the window that ends now, such as 30d (default: the configuration's)
+    #[arg(long, value_name = "DAYS", value_parser = days, conflicts_with = "since")]
+    pub window: Option<u32>,
+    /// Beginning of the window instead: YYYY-MM-DD
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub since: Option<Date>,
+    /// Model whose training cohort is the reference (default: the champion)
+    #[arg(long, value_name = "MODEL")]
+    pub reference: Option<String>,
+}
+
+fn days(text: &str) -> Result<u32, String> {
+    let days = text.strip_suffix('d').unwrap_or(text).parse().ok().filter(|days| (1..=3650).contains(days));
+    days.ok_or_else(|| "days are meant, 1d to 3650d".to_owned())
+}
+
+fn date(text: &str) -> Result<Date, String> {
+    Date::parse(text, format_description!("[year]-[month]-[day]"))
+        .map_err(|_| "it is no date such as 2026-01-31".to_owned())
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Alert {
+    /// Alerts, open ones first
+    List {
+        /// Also those that are over
+        #[arg(long)]
+        all: bool,
+    },
+    /// Say that somebody looks after an alert
+    Ack {
+        /// Its number
+        alert: u64,
+        /// What is being done; kept in the audit
+        #[arg(long, value_name = "TEXT", default_value = "acknowledged from the command line")]
+        reason: String,
+    },
+    /// Say that an alert is over; it comes back if the next look finds it again
+    Resolve {
+        /// Its number
+        alert: u64,
+        /// What was done; kept in the audit
+        #[arg(long, value_name = "TEXT", default_value = "resolved from the command line")]
+        reason: String,
+    },
 }
 
 #[derive(Debug, Args)]

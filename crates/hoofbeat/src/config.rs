@@ -27,6 +27,8 @@ pub struct Config {
     pub distributed: Distributed,
     pub registry: RegistryConfig,
     pub server: Server,
+    pub monitoring: Monitoring,
+    pub alerts: Alerts,
     pub log: Log,
 }
 
@@ -92,6 +94,64 @@ impl Default for Server {
     }
 }
 
+/// How the served model is watched.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Monitoring {
+    /// Days of the window that is compared with the training cohort.
+    pub window_days: u32,
+}
+
+impl Default for Monitoring {
+    fn default() -> Self {
+        Monitoring { window_days: 30 }
+    }
+}
+
+/// Who is told of an alert. Prometheus' gauges are there in any case.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alerts {
+    /// Also write alerts to the log.
+    pub log: bool,
+    pub webhook: Vec<Webhook>,
+    pub email: Option<Email>,
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Alerts { log: true, webhook: Vec::new(), email: None }
+    }
+}
+
+/// A program that takes alerts as JSON by HTTP POST.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// Tells several apart, in the outbox and in the log.
+    pub name: String,
+    pub url: String,
+    /// The environment variable that holds the key of the signature.
+    pub secret_env: Option<String>,
+    /// The file that holds it.
+    pub secret_file: Option<PathBuf>,
+}
+
+/// A mail relay of the house: a connection without encryption, so it should not leave the machine or a trusted network.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Email {
+    pub host: String,
+    #[serde(default = "smtp_port")]
+    pub port: u16,
+    pub from: String,
+    pub to: Vec<String>,
+}
+
+fn smtp_port() -> u16 {
+    25
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
@@ -126,7 +186,8 @@ impl Config {
         let mut config: Config = toml::from_str(&text)
             .with_context(|| format!("the configuration {} is not valid", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        for relative in [&mut config.data_dir, &mut config.study].into_iter().flatten() {
+        let secrets = config.alerts.webhook.iter_mut().map(|hook| &mut hook.secret_file);
+        for relative in [&mut config.data_dir, &mut config.study].into_iter().chain(secrets).flatten() {
             *relative = folder.join(&*relative);
         }
         Ok(config)

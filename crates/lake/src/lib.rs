@@ -36,6 +36,7 @@ mod schema;
 mod selection;
 mod slots;
 mod table;
+mod values;
 mod versions;
 
 pub use case::{CaseRow, Outcome, QuarantineRow, Reason};
@@ -56,4 +57,5 @@ pub use scan::{CaseChunk, CaseScan};
 pub use schema::{Schema, columns};
 pub use selection::{SelectedFile, Selection};
 pub use slots::{SLOTS, SlotRule};
+pub use values::{ValueColumn, ValueCounts};
 pub use versions::VersionSet;

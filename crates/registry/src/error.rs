@@ -36,6 +36,8 @@ pub enum Error {
     UnknownSource(String),
     #[error("no review {0}")]
     UnknownReview(u64),
+    #[error("no alert {0}")]
+    UnknownAlert(u64),
     #[error("model {version} is {stage}; {needed} is needed")]
     WrongStage { version: ModelVersion, stage: Stage, needed: &'static str },
     #[error("the champion is {}, not {}", name(.found), name(.expected))]

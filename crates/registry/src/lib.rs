@@ -1,5 +1,5 @@
 //! The system of record: training runs, model versions and their stages, evaluations, openings of the
-//! test set, feedback, reviews, sources of data, and a hash-chained audit of every decision.
+//! test set, feedback, reviews, sources of data, monitoring and its alerts, and a hash-chained audit of every decision.
 //!
 //! One SQLite file (`registry.db`) in the data directory, shared by the processes of one machine, or a PostgreSQL database
 //! that replicas share: any number of readers and one writer at a time, each in its turn. Every call blocks and is
@@ -11,14 +11,17 @@
 //! shows SQL.
 
 mod act;
+mod alerts;
 mod audit;
 mod champion;
 mod check;
+mod deliveries;
 mod erasure;
 mod error;
 mod evaluations;
 mod feedback;
 mod models;
+mod monitoring;
 mod reviews;
 mod runs;
 mod schema;
@@ -29,14 +32,17 @@ mod trials;
 mod turn;
 
 pub use act::Act;
+pub use alerts::{Alert, AlertChanges, AlertState, Finding as AlertFinding};
 pub use audit::{AuditEntry, AuditHead, ChainState};
 pub use champion::{Champion, Promotion, Reign, ReignKind, Replaces};
 pub use check::{Finding, Level};
+pub use deliveries::{Delivery, Event};
 pub use erasure::ErasedOpinions;
 pub use error::{Error, Result};
 pub use evaluations::{Evaluation, TestOpening};
 pub use feedback::{Feedback, NewFeedback, Verdict};
 pub use models::{Model, ModelVersion, NewModel, Stage};
+pub use monitoring::MonitoringRun;
 pub use reviews::{Outcome, Resolution, Review, ReviewState};
 pub use runs::{NewRun, Run, RunState};
 pub use sources::{NewSource, Source, SourceKind};

@@ -41,6 +41,8 @@ pub struct Settings {
     pub body_limit: usize,
     /// Largest body of a batch, in bytes.
     pub batch_limit: usize,
+    /// Who is told when somebody ends an alert; names of the deployment's sinks.
+    pub alert_sinks: Vec<String>,
 }
 
 impl Default for Settings {
@@ -53,6 +55,7 @@ impl Default for Settings {
             drain: Duration::from_secs(30),
             body_limit: 1 << 20,
             batch_limit: 64 << 20,
+            alert_sinks: Vec::new(),
         }
     }
 }

@@ -273,9 +273,11 @@ impl From<registry::Error> for Fault {
     fn from(error: registry::Error) -> Fault {
         use registry::Error as E;
         let kind = match &error {
-            E::UnknownModel(_) | E::UnknownRun(_) | E::UnknownReview(_) | E::NotAVersion { .. } => {
-                Kind::NotFound
-            }
+            E::UnknownModel(_)
+            | E::UnknownRun(_)
+            | E::UnknownReview(_)
+            | E::UnknownAlert(_)
+            | E::NotAVersion { .. } => Kind::NotFound,
             E::WrongStage { .. }
             | E::ChampionMoved { .. }
             | E::NoPreviousChampion

@@ -23,6 +23,7 @@ mod record;
 mod rest;
 mod routes;
 mod server;
+mod watched;
 mod web;
 mod written;
 

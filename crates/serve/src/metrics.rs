@@ -1,8 +1,16 @@
 //! What the server counts, in Prometheus' text. Labels hold routes, codes and versions, never a value
 //! of a patient.
 
-use std::{collections::HashMap, fmt::Write as _, time::Duration};
+mod monitoring;
 
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use ::registry::{Alert, MonitoringRun};
 use clinical::{ModelRef, Prediction, Rarity, Study};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -82,6 +90,8 @@ pub(crate) struct Metrics {
     refusals: Family<RefusalLabels, Counter>,
     feedback: Family<VerdictLabels, Counter>,
     model: Family<ModelLabels, Gauge>,
+    watch: monitoring::Watch,
+    reading: Mutex<()>,
 }
 
 impl Metrics {
@@ -100,6 +110,7 @@ impl Metrics {
         registry.register("refused_values", "Values refused, by field and reason", refusals.clone());
         registry.register("feedback", "Feedback stored", feedback.clone());
         registry.register("model_info", "The model in use", model.clone());
+        let watch = monitoring::Watch::register(&mut registry);
         let build = vec![("version", version.version.clone()), ("commit", version.commit.clone())];
         registry.register("build", "The program", Info::new(build));
         let routes = routes.iter().map(|&route| (route, route)).collect();
@@ -114,6 +125,8 @@ impl Metrics {
             refusals,
             feedback,
             model,
+            watch,
+            reading: Mutex::default(),
         }
     }
 
@@ -153,8 +166,16 @@ impl Metrics {
         self.feedback.get_or_create(&VerdictLabels { verdict }).inc();
     }
 
-    /// OpenMetrics text, with the model in use.
-    pub(crate) fn open_metrics(&self, model: Option<&ModelRef>) -> Result<String, std::fmt::Error> {
+    /// OpenMetrics text, with the model in use, what monitoring found last, and the alerts that are open.
+    pub(crate) fn open_metrics(
+        &self,
+        model: Option<&ModelRef>,
+        run: Option<&MonitoringRun>,
+        alerts: &[Alert],
+    ) -> Result<String, std::fmt::Error> {
+        // One reader at a time: what is set for one must not be cleared for another.
+        let _turn = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.watch.set(run, alerts);
         self.model.clear();
         if let Some(model) = model {
             let labels =

@@ -1,6 +1,8 @@
 //! The API's own description (OpenAPI 3.1), made from the study of the model in use: limits, codes,
 //! what is required, and an example that is really answered.
 
+mod monitoring;
+
 use std::sync::Arc;
 
 use axum::{extract::State, http::HeaderMap, response::Response};
@@ -74,6 +76,7 @@ fn answer(description: &str, schema: Value) -> Value {
 fn paths(study: &Study, say: Say) -> Value {
     let mut paths = prediction_paths(study, say);
     paths.extend(record_paths(say));
+    paths.extend(monitoring::paths(say));
     paths.extend(root_paths(say));
     Value::Object(paths)
 }
@@ -224,6 +227,7 @@ fn schemas(study: &Study, say: Say) -> Value {
         json!({"type": "object", "required": ["verdict"], "properties": opinion}),
     );
     schemas.insert("Feedback".into(), json!({"type": "object", "properties": stored}));
+    schemas.insert("Alert".into(), monitoring::alert());
     schemas.insert("Problem".into(), problem_schema());
     Value::Object(schemas)
 }

@@ -30,6 +30,7 @@ fn all() -> Vec<Route> {
         ("/assets/{*path}", get(assets::file)),
     ];
     routes.extend(api());
+    routes.extend(monitoring());
     routes.extend(pages());
     routes
 }
@@ -51,13 +52,27 @@ fn api() -> [Route; 12] {
     ]
 }
 
-fn pages() -> [Route; 6] {
+fn monitoring() -> [Route; 6] {
+    use rest::monitoring as m;
+    [
+        ("/api/v1/monitoring/drift", get(m::drift)),
+        ("/api/v1/monitoring/performance", get(m::performance)),
+        ("/api/v1/monitoring/quality", get(m::quality)),
+        ("/api/v1/monitoring/alerts", get(m::alerts)),
+        ("/api/v1/monitoring/alerts/{id}/acknowledge", post(m::acknowledge)),
+        ("/api/v1/monitoring/alerts/{id}/resolve", post(m::resolve)),
+    ]
+}
+
+fn pages() -> [Route; 8] {
     [
         ("/", get(web::form::page).post(web::form::submit)),
         ("/cases/{id}", get(web::case::page)),
         ("/cases/{id}/feedback", get(web::feedback::page).post(web::feedback::submit)),
         ("/model", get(web::model_card::page)),
         ("/model/card", get(web::model_card::file)),
+        ("/monitor", get(web::monitor::page)),
+        ("/monitor/alerts/{id}", post(web::monitor::submit)),
         ("/docs", get(web::docs::page)),
     ]
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing test is what it is for")]
 
+mod drift;
 mod fidelity;
 mod figures;
 mod intervals;

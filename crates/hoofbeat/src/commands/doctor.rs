@@ -138,6 +138,18 @@ fn listener(config: &Config, findings: &mut Findings) {
     }
 }
 
+/// Alerts that wait to be told, or could not be.
+fn alerts(deployment: &Deployment, findings: &mut Findings) {
+    // What is wrong with the registry itself is another check's to say.
+    if let Ok((waiting, given_up)) = deployment.registry.deliveries_open()
+        && waiting + given_up > 0
+    {
+        let message =
+            format!("{waiting} messages about alerts wait for their sink, {given_up} were given up");
+        findings.add("alerts", State::Note, message, Some("check the sinks under [alerts] in hoofbeat.toml"));
+    }
+}
+
 fn stores(deployment: &Deployment, findings: &mut Findings) {
     match deployment.lake.check() {
         Ok(check) if check.problems.is_empty() => {
@@ -169,6 +181,7 @@ fn stores(deployment: &Deployment, findings: &mut Findings) {
             findings.wrong("lake", error.to_string(), "check the data directory's disk and permissions")
         }
     }
+    alerts(deployment, findings);
     match deployment.registry.check(None) {
         Ok(found) => {
             for finding in &found {

@@ -1,11 +1,13 @@
 //! One file per command: parse, call the pipeline, print.
 
+mod alert;
 mod dataset;
 mod disease;
 mod doctor;
 mod evaluate;
 mod ingest;
 mod model;
+mod monitor;
 mod predict;
 mod report;
 mod retrain;
@@ -38,6 +40,8 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<Done> {
         Command::Train(train) => train::run(global, &train),
         Command::Evaluate(evaluate) => evaluate::run(global, &evaluate),
         Command::Retrain(retrain) => retrain::run(global, &retrain),
+        Command::Monitor(monitor) => monitor::run(global, &monitor),
+        Command::Alert(alert) => alert::run(global, &alert),
         Command::Run(run) => run::run(global, &run),
         Command::Model(model) => model::run(global, model),
         Command::Predict(predict) => predict::run(global, &predict),

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use crate::cli::{Global, Serve};
 use crate::deployment::{self, Deployment};
 use crate::output::Done;
+use crate::pipeline::notify;
 use crate::serving::{Datasets, Log, Served, Throne};
 
 pub(super) fn run(global: &Global, command: &Serve) -> Result<Done> {
@@ -37,6 +38,8 @@ pub(super) fn serve(deployment: Deployment, address: SocketAddr) -> Result<Done>
     let deployment = Arc::new(deployment);
     let served = Served::start(Arc::clone(&deployment))?;
     Arc::clone(&served).follow();
+    notify::follow(Arc::clone(&deployment));
+    let alert_sinks = notify::names(&deployment.config.alerts);
     let state = State {
         champions: Arc::new(Throne(served)),
         log: Arc::new(Log(log)),
@@ -45,7 +48,7 @@ pub(super) fn serve(deployment: Deployment, address: SocketAddr) -> Result<Done>
         study: Arc::clone(&deployment.study),
         clock: Arc::new(deployment::now),
         version: Version { version: env!("CARGO_PKG_VERSION").to_owned(), commit: String::new() },
-        settings: Settings::default(),
+        settings: Settings { alert_sinks, ..Settings::default() },
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(threads()).enable_all().build()?;

@@ -13,6 +13,7 @@ mod kill;
 mod laboratory;
 mod learners;
 mod line;
+mod monitor;
 mod nhanes;
 mod notes;
 mod orphan;

@@ -13,3 +13,4 @@ mod old;
 mod predictions;
 mod rewrite;
 mod support;
+mod values;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failing test is what it is for")]
 
+mod alerts;
 mod audit_chain;
 mod champions;
 mod crash;

@@ -102,19 +102,18 @@ fn an_unfinished_run_is_found_by_everything_that_was_asked() {
 #[test]
 fn a_file_of_the_first_schema_gains_the_table_and_keeps_its_rows() {
     let dir = tempdir().unwrap();
-    let version = {
-        let registry = open(dir.path());
-        let version = candidate(&registry, "r1");
-        registry.fail_run("r1", NOON, "no").unwrap();
-        version
-    };
     let raw = rusqlite::Connection::open(dir.path().join("registry.db")).unwrap();
-    // What a program of the first schema left: the same file without what came later.
+    raw.execute_batch(include_str!("../../src/schema.sql")).unwrap();
     raw.execute_batch(
-        "DROP TABLE trials; DROP INDEX runs_by_request; DROP TABLE sources; PRAGMA user_version = 1",
+        "INSERT INTO runs VALUES ('r1', '2026-01-02T12:00:00Z', '2026-01-02T12:00:00Z', 'failed', 3, 's', 1, '{}', NULL, 'no');
+         INSERT INTO model_numbers VALUES (1, 'r1');
+         INSERT INTO models VALUES (1, 'models/m-0001', 'd', 3, 's', 'r1', '2026-01-02T12:00:00Z', 'candidate', NULL, NULL);
+         PRAGMA user_version = 1",
     )
     .unwrap();
     drop(raw);
+    let version = "m-0001".parse().unwrap();
+    std::fs::create_dir_all(dir.path().join("models/m-0001")).unwrap();
     let registry = open(dir.path());
     assert_eq!(registry.run("r1").unwrap().state, RunState::Failed);
     assert_eq!(registry.model(version).unwrap().run, "r1");

@@ -7,6 +7,7 @@ pub(crate) mod feedback;
 pub(crate) mod intake;
 pub(crate) mod json;
 pub(crate) mod models;
+pub(crate) mod monitoring;
 pub(crate) mod predictions;
 pub(crate) mod records;
 mod rows;

@@ -5,10 +5,12 @@
 //! a patient's value.
 
 pub(crate) mod case;
+mod chart;
 pub(crate) mod docs;
 pub(crate) mod feedback;
 pub(crate) mod form;
 pub(crate) mod model_card;
+pub(crate) mod monitor;
 mod result;
 mod waterfall;
 mod words;

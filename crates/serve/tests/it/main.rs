@@ -7,6 +7,7 @@ mod batch;
 mod contract;
 mod house;
 mod model;
+mod monitoring;
 mod opinions;
 mod pages;
 mod privacy;

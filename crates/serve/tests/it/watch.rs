@@ -91,7 +91,7 @@ async fn the_api_document_is_made_from_the_study() {
             let address = path.replace("{id}", "x").replace("{version}", "x");
             let reply = house.client().await.send(&method.to_uppercase(), &address, &[], "").await;
             let unknown = reply.status == 404 && reply.text().contains("No hay nada en esta dirección");
-            assert!(!unknown && reply.status != 405, "{method} {path}");
+            assert!(!unknown && reply.status != 405, "{method} {path}: {}", reply.text());
         }
     }
     let page = house.get("/docs").await;
