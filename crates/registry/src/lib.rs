@@ -1,5 +1,5 @@
 //! The system of record: training runs, model versions and their stages, evaluations, openings of the
-//! test set, feedback, reviews, and a hash-chained audit of every decision.
+//! test set, feedback, reviews, outcomes, change records, jobs and leases, and a hash-chained audit of every decision.
 //!
 //! One SQLite file (`registry.db`) in the data directory, shared by the processes of one machine, or a PostgreSQL database
 //! that replicas share: any number of readers and one writer at a time, each in its turn. Every call blocks and is
@@ -13,30 +13,42 @@
 mod act;
 mod audit;
 mod champion;
+mod changes;
 mod check;
 mod erasure;
 mod error;
 mod evaluations;
 mod feedback;
+mod jobs;
+mod lease;
+mod marks;
 mod models;
+mod outcomes;
 mod reviews;
 mod runs;
 mod schema;
 mod sql;
 mod store;
+mod suggestions;
 mod trials;
 mod turn;
 
 pub use act::Act;
 pub use audit::{AuditEntry, AuditHead, ChainState};
 pub use champion::{Champion, Promotion, Reign, ReignKind, Replaces};
+pub use changes::{Cause, Change, ChangeKind, Decision};
 pub use check::{Finding, Level};
 pub use erasure::ErasedOpinions;
 pub use error::{Error, Result};
 pub use evaluations::{Evaluation, TestOpening};
 pub use feedback::{Feedback, NewFeedback, Verdict};
+pub use jobs::{Job, JobState, NewJob};
+pub use lease::Lease;
+pub use marks::{FLOOD, Marks};
 pub use models::{Model, ModelVersion, NewModel, Stage};
-pub use reviews::{Outcome, Resolution, Review, ReviewState};
+pub use outcomes::{ConfirmedOutcome, NewOutcome, Recorded};
+pub use reviews::{Finding as ReviewFinding, Outcome, Resolution, Review, ReviewState};
 pub use runs::{NewRun, Run, RunState};
 pub use store::Registry;
+pub use suggestions::{Choice, NewSuggestion, Suggested};
 pub use trials::{NewTrial, Trial, TrialState};

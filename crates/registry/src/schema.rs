@@ -6,7 +6,12 @@ use crate::{
 };
 
 /// Step n brings a database from version n - 1 to version n. A step that was released never changes.
-const STEPS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_trials.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("schema_trials.sql"),
+    include_str!("schema_reviews.sql"),
+    include_str!("schema_cycle.sql"),
+];
 
 /// The schema version that this program writes.
 pub(crate) const KNOWN: i64 = STEPS.len() as i64;

@@ -4,9 +4,12 @@
 
 mod audit_chain;
 mod champions;
+mod changes;
 mod crash;
+mod jobs;
 mod opinions;
 mod postgres;
+mod queue;
 mod records;
 mod trials;
 

@@ -110,7 +110,16 @@ fn a_file_of_the_first_schema_gains_the_table_and_keeps_its_rows() {
     };
     let raw = rusqlite::Connection::open(dir.path().join("registry.db")).unwrap();
     // What a program of the first schema left: the same file without what came later.
-    raw.execute_batch("DROP TABLE trials; DROP INDEX runs_by_request; PRAGMA user_version = 1").unwrap();
+    raw.execute_batch(
+        "DROP TABLE trials; DROP INDEX runs_by_request;
+         DROP TABLE findings; DROP TABLE outcomes; DROP TABLE changes; DROP TABLE jobs; DROP TABLE leases;
+         DROP TABLE schedules; DROP INDEX reviews_in_order; DROP INDEX reviews_of_prediction;
+         DROP INDEX one_suggestion; DROP INDEX feedback_by_actor;
+         ALTER TABLE reviews DROP COLUMN queue; ALTER TABLE reviews DROP COLUMN why;
+         ALTER TABLE reviews DROP COLUMN dataset_version; ALTER TABLE reviews DROP COLUMN left_out;
+         PRAGMA user_version = 1",
+    )
+    .unwrap();
     drop(raw);
     let registry = open(dir.path());
     assert_eq!(registry.run("r1").unwrap().state, RunState::Failed);
