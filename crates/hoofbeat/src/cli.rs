@@ -60,6 +60,12 @@ pub enum Command {
     Evaluate(Evaluate),
     /// One turn of the cycle: what the champion lacks, compared with it, promoted only through the gates
     Retrain(Retrain),
+    /// The review queue: reported errors, orphan suspicions and the cases that active learning asks about
+    #[command(subcommand)]
+    Review(Review),
+    /// What happened to patients who were answered before
+    #[command(subcommand)]
+    Outcome(Outcome),
     /// Training runs and the trials of their searches
     #[command(subcommand)]
     Run(Run),
@@ -338,6 +344,83 @@ pub struct Evaluate {
     /// Which set: the test set is opened once per model, and that is recorded
     #[arg(long, value_enum, default_value_t = EvaluatedSet::Validation)]
     pub set: EvaluatedSet,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Review {
+    /// Reviews in the order of the queue
+    List {
+        /// Only those of this state
+        #[arg(long, value_enum)]
+        state: Option<ReviewState>,
+        /// Reviews at most
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// One review: what was answered, what was said of it, what reviewers found
+    Show {
+        /// Review, as `review list` numbers it
+        review: u64,
+    },
+    /// Open reviews of unanswered alarms and of the served patients whose outcome would teach most
+    Suggest {
+        /// Patients chosen by active learning at most, the random sample among them
+        #[arg(short, long, value_name = "N", default_value_t = 20)]
+        number: usize,
+        /// Seed of the random sample (default: drawn by the clock)
+        #[arg(long, value_name = "S")]
+        seed: Option<u64>,
+    },
+    /// Confirm what the patient has: a case of the next dataset version
+    Resolve {
+        /// Review, as `review list` numbers it
+        review: u64,
+        /// Severity, as the study codes it
+        #[arg(long, value_name = "CODE")]
+        severity: String,
+        /// common or orphan; left out for a patient without disease
+        #[arg(long, value_name = "CODE")]
+        rarity: Option<String>,
+        /// Disease, e.g. ICD-10:I10 or ORPHA:586
+        #[arg(long, value_name = "CODE")]
+        disease: Option<String>,
+        /// Who confirms it; kept with the case
+        #[arg(long, value_name = "NAME")]
+        reviewer: String,
+        /// Kept with the review
+        #[arg(long, value_name = "TEXT")]
+        comment: Option<String>,
+    },
+    /// End a review without a confirmed case
+    Dismiss {
+        /// Review, as `review list` numbers it
+        review: u64,
+        /// Who says so
+        #[arg(long, value_name = "NAME")]
+        reviewer: String,
+        /// Kept with the review
+        #[arg(long, value_name = "TEXT")]
+        comment: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReviewState {
+    Open,
+    Resolved,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Outcome {
+    /// Store the outcomes of a file: prediction_id or case_id, severity, rarity, disease_code, confirmed_at
+    Add {
+        /// CSV, NDJSON or Parquet, also .gz or .zst
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Where the outcomes come from
+        #[arg(long, value_name = "NAME", default_value = "file")]
+        source: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::cli::Global;
@@ -26,6 +26,7 @@ pub struct Config {
     pub threads: Option<usize>,
     pub distributed: Distributed,
     pub registry: RegistryConfig,
+    pub review: Review,
     pub server: Server,
     pub log: Log,
 }
@@ -68,6 +69,38 @@ pub struct Distributed {
 impl Default for Distributed {
     fn default() -> Self {
         Distributed { workers: 1, host: "127.0.0.1".into(), launch: Vec::new() }
+    }
+}
+
+/// The review queue.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Review {
+    /// Reviewers who must find the same before a case of an orphan disease is confirmed, `1..=5`.
+    pub confirmations: usize,
+    /// Share of what `review suggest` chooses that is drawn at random: the only unbiased sample.
+    pub random_share: f64,
+    /// Unanswered alarms that `review suggest` opens at most.
+    pub suspicions: usize,
+    /// The newest served patients that it chooses from.
+    pub pool: usize,
+}
+
+impl Default for Review {
+    fn default() -> Self {
+        Review { confirmations: 1, random_share: 0.10, suspicions: 100, pool: 100_000 }
+    }
+}
+
+impl Review {
+    fn check(&self) -> Result<()> {
+        if !(1..=5).contains(&self.confirmations) {
+            bail!("[review] confirmations is 1 to 5");
+        }
+        if !(0.0..=1.0).contains(&self.random_share) {
+            bail!("[review] random_share is a share, 0 to 1");
+        }
+        Ok(())
     }
 }
 
@@ -124,6 +157,10 @@ impl Config {
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
         let mut config: Config = toml::from_str(&text)
+            .with_context(|| format!("the configuration {} is not valid", path.display()))?;
+        config
+            .review
+            .check()
             .with_context(|| format!("the configuration {} is not valid", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for relative in [&mut config.data_dir, &mut config.study].into_iter().flatten() {

@@ -8,7 +8,6 @@ use arc_swap::ArcSwapOption;
 use clinical::Study;
 use lake::Lake;
 use lake::predictions;
-use learn::bundle::files;
 use serde_json::Value;
 use serve::ports::{Catalogue, CatalogueError, Champions, LogError, Model, Pending, PredictionLog};
 use uuid::Uuid;
@@ -74,9 +73,7 @@ impl Served {
     /// The study that a model's bundle carries.
     fn study_of(&self, version: &str) -> Option<Arc<Study>> {
         let model = self.deployment.model(version).ok()?;
-        let text = std::fs::read_to_string(self.deployment.bundle_dir(&model).join(files::STUDY)).ok()?;
-        let study = Study::parse(&text).ok().filter(|study| study.digest() == model.study_hash)?;
-        Some(Arc::new(study))
+        self.deployment.study_of(&model).map(Arc::new)
     }
 }
 

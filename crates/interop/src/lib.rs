@@ -11,11 +11,13 @@ mod cell;
 mod error;
 mod instant;
 pub mod mapping;
+mod outcome_file;
 mod table;
 
 pub use case_file::{CaseFile, Columns, Format, Reading, Row, patient_id_of, read_again};
 pub use error::{FileError, MappingError, TableError};
 pub use mapping::Mapping;
+pub use outcome_file::{OutcomeRow, read_outcomes};
 pub use table::{
     CaseWriter, ColumnType, Compression, PossiblePatientWriter, PredictionWriter, PredictorTableWriter,
     TableFormat, TableWriter, Value, answer_columns, answer_values,

@@ -5,9 +5,11 @@ mod doctor;
 mod evaluate;
 mod ingest;
 mod model;
+mod outcome;
 mod predict;
 mod report;
 mod retrain;
+mod review;
 mod run;
 mod serve;
 mod study;
@@ -34,6 +36,8 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<Done> {
         Command::Train(train) => train::run(global, &train),
         Command::Evaluate(evaluate) => evaluate::run(global, &evaluate),
         Command::Retrain(retrain) => retrain::run(global, &retrain),
+        Command::Review(review) => review::run(global, review),
+        Command::Outcome(outcome) => outcome::run(global, &outcome),
         Command::Run(run) => run::run(global, &run),
         Command::Model(model) => model::run(global, model),
         Command::Predict(predict) => predict::run(global, &predict),
