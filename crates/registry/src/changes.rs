@@ -177,6 +177,15 @@ impl Registry {
         self.read(|db| list(db, "1 = 1 ORDER BY id DESC LIMIT ?1", limit))
     }
 
+    /// One change record.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn change(&self, id: u64) -> Result<Option<Change>> {
+        let Ok(id) = i64::try_from(id) else { return Ok(None) };
+        self.read(|db| Ok(list(db, "id = ?1", id)?.pop()))
+    }
+
     /// The change records of one model, oldest first.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use time::{OffsetDateTime, UtcOffset};
 use crate::{
     fault::{Fault, Kind},
     metrics::Metrics,
-    ports::{Catalogue, Champions, Model, PredictionLog},
+    ports::{Catalogue, Champions, Circle, Model, PredictionLog},
 };
 
 /// Says what time it is.
@@ -41,6 +41,8 @@ pub struct Settings {
     pub body_limit: usize,
     /// Largest body of a batch, in bytes.
     pub batch_limit: usize,
+    /// Reviewers who must find the same before a case of an orphan disease is confirmed.
+    pub confirmations: usize,
 }
 
 impl Default for Settings {
@@ -53,6 +55,7 @@ impl Default for Settings {
             drain: Duration::from_secs(30),
             body_limit: 1 << 20,
             batch_limit: 64 << 20,
+            confirmations: 1,
         }
     }
 }
@@ -63,6 +66,7 @@ pub struct State {
     pub champions: Arc<dyn Champions>,
     pub log: Arc<dyn PredictionLog>,
     pub catalogue: Arc<dyn Catalogue>,
+    pub circle: Arc<dyn Circle>,
     pub registry: Arc<Registry>,
     /// The configured study: the form and the API document before there is a champion.
     pub study: Arc<Study>,

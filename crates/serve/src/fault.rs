@@ -10,7 +10,7 @@ use axum::{
 use clinical::{Issue, Language, Study, Text};
 use serde::Serialize;
 
-use crate::ports::{CatalogueError, LogError, Model, ModelError};
+use crate::ports::{CatalogueError, CircleError, LogError, Model, ModelError};
 
 /// The kind of a fault: it decides status, type and title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -273,13 +273,17 @@ impl From<registry::Error> for Fault {
     fn from(error: registry::Error) -> Fault {
         use registry::Error as E;
         let kind = match &error {
-            E::UnknownModel(_) | E::UnknownRun(_) | E::UnknownReview(_) | E::NotAVersion { .. } => {
-                Kind::NotFound
-            }
+            E::UnknownModel(_)
+            | E::UnknownRun(_)
+            | E::UnknownReview(_)
+            | E::UnknownJob(_)
+            | E::NotAVersion { .. } => Kind::NotFound,
             E::WrongStage { .. }
             | E::ChampionMoved { .. }
             | E::NoPreviousChampion
             | E::KeyReused { .. }
+            | E::NotWaiting(_)
+            | E::SamePerson { .. }
             | E::Conflict { .. }
             | E::TestNotOpened(_) => Kind::Conflict,
             E::Busy => Kind::Unavailable,
@@ -313,6 +317,13 @@ impl From<LogError> for Fault {
 impl From<CatalogueError> for Fault {
     fn from(error: CatalogueError) -> Fault {
         tracing::error!(%error, "the data catalogue failed");
+        Fault::new(Kind::Unavailable)
+    }
+}
+
+impl From<CircleError> for Fault {
+    fn from(error: CircleError) -> Fault {
+        tracing::error!(%error, "the circle stands still");
         Fault::new(Kind::Unavailable)
     }
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use crate::cli::{Global, Serve};
 use crate::deployment::{self, Deployment};
 use crate::output::Done;
-use crate::serving::{Datasets, Log, Served, Throne};
+use crate::serving::{Datasets, Log, Served, Throne, Turning};
 
 pub(super) fn run(global: &Global, command: &Serve) -> Result<Done> {
     let deployment = Deployment::open(global)?;
@@ -41,11 +41,12 @@ pub(super) fn serve(deployment: Deployment, address: SocketAddr) -> Result<Done>
         champions: Arc::new(Throne(served)),
         log: Arc::new(Log(log)),
         catalogue: Arc::new(Datasets(deployment.lake.clone())),
+        circle: Arc::new(Turning(Arc::clone(&deployment))),
         registry: Arc::clone(&deployment.registry),
         study: Arc::clone(&deployment.study),
         clock: Arc::new(deployment::now),
         version: Version { version: env!("CARGO_PKG_VERSION").to_owned(), commit: String::new() },
-        settings: Settings::default(),
+        settings: Settings { confirmations: deployment.config.review.confirmations, ..Settings::default() },
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(threads()).enable_all().build()?;

@@ -5,11 +5,14 @@
 //! a patient's value.
 
 pub(crate) mod case;
+mod confirm;
+pub(crate) mod cycle;
 pub(crate) mod docs;
 pub(crate) mod feedback;
 pub(crate) mod form;
 pub(crate) mod model_card;
 mod result;
+pub(crate) mod reviews;
 mod waterfall;
 mod words;
 
