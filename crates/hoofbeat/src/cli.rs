@@ -66,6 +66,9 @@ pub enum Command {
     /// What happened to patients who were answered before
     #[command(subcommand)]
     Outcome(Outcome),
+    /// What a server does by itself, and when
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// Training runs and the trials of their searches
     #[command(subcommand)]
     Run(Run),
@@ -411,6 +414,22 @@ pub enum ReviewState {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum Schedule {
+    /// The configured schedules: the last slot, the next one, and the latest jobs
+    List {
+        /// Jobs at most
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
+    },
+    /// Queue what is owed, and work off what is queued, here and now
+    RunDue {
+        /// As if it were this time, RFC 3339 (default: now)
+        #[arg(long, value_name = "TIME")]
+        now: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub enum Outcome {
     /// Store the outcomes of a file: prediction_id or case_id, severity, rarity, disease_code, confirmed_at
     Add {
@@ -431,11 +450,18 @@ pub struct Retrain {
     /// Make and compare, but store and promote nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// The job and attempt that asks for it (used by `serve`)
+    #[arg(long, hide = true, value_name = "JOB:ATTEMPT", conflicts_with = "dry_run")]
+    pub job: Option<String>,
 }
 
 /// Ways to go on from the champion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RetrainMode {
+    /// The champion goes on learning from the new cases in small steps, with the old ones beside
+    Incremental,
+    /// Everything from nothing, with the champion's settings on the newest dataset version
+    Full,
     /// Prototypes, profiles and the table, by the confirmed orphan cases since the champion's dataset version
     Orphan,
 }
@@ -465,6 +491,34 @@ pub enum Model {
         /// Promote although gates failed; needs --reason and is kept in the audit
         #[arg(long, requires = "reason")]
         override_gates: bool,
+    },
+    /// Let a challenger that waits for a second person become the champion
+    Approve {
+        /// Model version, e.g. m-0002
+        model: String,
+        /// Who approves; not who asked for it
+        #[arg(long, value_name = "NAME")]
+        approver: String,
+        /// Why; kept in the change record
+        #[arg(long, value_name = "TEXT", default_value = "approved from the command line")]
+        reason: String,
+    },
+    /// Refuse a challenger that waits for a second person
+    Reject {
+        /// Model version, e.g. m-0002
+        model: String,
+        /// Who refuses; not who asked for it
+        #[arg(long, value_name = "NAME")]
+        approver: String,
+        /// Why; kept in the change record
+        #[arg(long, value_name = "TEXT", default_value = "rejected from the command line")]
+        reason: String,
+    },
+    /// The life of the model: every decision about the champion with its evidence, newest first
+    History {
+        /// Decisions at most
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
     },
     /// Back to the champion before
     Rollback {

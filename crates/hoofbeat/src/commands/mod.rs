@@ -11,6 +11,7 @@ mod report;
 mod retrain;
 mod review;
 mod run;
+mod schedule;
 mod serve;
 mod study;
 mod synth;
@@ -38,6 +39,7 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<Done> {
         Command::Retrain(retrain) => retrain::run(global, &retrain),
         Command::Review(review) => review::run(global, review),
         Command::Outcome(outcome) => outcome::run(global, &outcome),
+        Command::Schedule(schedule) => schedule::run(global, &schedule),
         Command::Run(run) => run::run(global, &run),
         Command::Model(model) => model::run(global, model),
         Command::Predict(predict) => predict::run(global, &predict),

@@ -10,13 +10,14 @@ use tokio::net::TcpListener;
 
 use crate::cli::{Global, Serve};
 use crate::deployment::{self, Deployment};
+use crate::keeper::Keeper;
 use crate::output::Done;
 use crate::serving::{Datasets, Log, Served, Throne, Turning};
 
 pub(super) fn run(global: &Global, command: &Serve) -> Result<Done> {
     let deployment = Deployment::open(global)?;
     let address = command.listen.unwrap_or(deployment.config.server.listen);
-    serve(deployment, address)
+    serve(global, deployment, address)
 }
 
 /// Without user accounts, only this machine may reach the server, unless a gateway stands in front.
@@ -31,7 +32,7 @@ pub(super) fn check_address(deployment: &Deployment, address: SocketAddr) -> Res
 }
 
 /// Serves until the process is asked to stop; requests in flight are finished first.
-pub(super) fn serve(deployment: Deployment, address: SocketAddr) -> Result<Done> {
+pub(super) fn serve(global: &Global, deployment: Deployment, address: SocketAddr) -> Result<Done> {
     check_address(&deployment, address)?;
     let log = PredictionLog::open(&deployment.data_dir.join("predictions"))?;
     let deployment = Arc::new(deployment);
@@ -56,6 +57,8 @@ pub(super) fn serve(deployment: Deployment, address: SocketAddr) -> Result<Done>
         })?;
         let address = listener.local_addr()?;
         deployment.progress.say(&format!("hoofbeat is ready at http://{}", readable(address)));
+        // Jobs begin once there is a server that they could disturb.
+        let _keeper = Keeper::start(Arc::clone(&deployment), global.clone());
         serve::serve(listener, state, stop_signal()?).await?;
         anyhow::Ok(())
     })?;

@@ -21,6 +21,7 @@ pub mod release;
 pub mod reproduce;
 pub mod retrain;
 pub mod review;
+pub mod schedule;
 pub mod score;
 pub mod search;
 pub mod suggest;
