@@ -189,5 +189,8 @@ pub(crate) async fn record(app: &App, id: u64, found: Found, key: String) -> Res
 /// # Errors
 /// 404 for what is no number.
 pub(crate) fn number(text: &str) -> Result<u64, Fault> {
-    text.parse().map_err(|_| Fault::new(Kind::NotFound))
+    let unknown = || {
+        Fault::because(Kind::NotFound, "No existe nada con este número.", "There is nothing of this number.")
+    };
+    text.parse().map_err(|_| unknown())
 }
