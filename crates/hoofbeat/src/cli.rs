@@ -89,6 +89,14 @@ pub enum Command {
         /// Shell to complete for
         shell: Shell,
     },
+    /// Work off one attempt of a job (used by `serve`)
+    #[command(hide = true)]
+    Work {
+        /// The job's number
+        job: u64,
+        /// The attempt that is under way
+        attempt: u32,
+    },
     /// Train one model: one job on standard input, the model on standard output (used by `train`)
     #[command(hide = true)]
     LearnWorker {
@@ -450,9 +458,6 @@ pub struct Retrain {
     /// Make and compare, but store and promote nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// The job and attempt that asks for it (used by `serve`)
-    #[arg(long, hide = true, value_name = "JOB:ATTEMPT", conflicts_with = "dry_run")]
-    pub job: Option<String>,
 }
 
 /// Ways to go on from the champion.

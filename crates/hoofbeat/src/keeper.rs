@@ -50,6 +50,7 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             // It ends by itself; a panic there was logged by the runtime.
             let _ = thread.join();
         }
@@ -93,7 +94,7 @@ impl Watch {
                 tracing::error!(error = format!("{error:#}"), "schedules and jobs stand still");
             }
             failing = looked.is_err();
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::park_timeout(LOOK_EVERY);
         }
         if let Err(error) = self.leave() {
             tracing::error!(error = format!("{error:#}"), "the keeper did not leave in order");
@@ -182,13 +183,14 @@ impl Watch {
                 arguments.extend([flag.into(), path.clone().into()]);
             }
         }
-        let work: &[&str] = match job.kind.as_str() {
-            "monitor" => &["monitor"],
-            mode => &["retrain", "--mode", mode],
-        };
-        arguments.extend(work.iter().map(Into::into));
-        if job.kind != "monitor" {
-            arguments.extend(["--job".into(), format!("{}:{}", job.id, job.attempt).into()]);
+        match job.kind.as_str() {
+            // A command of its own, which knows no jobs: its exit status says how it went.
+            "monitor" => arguments.push("monitor".into()),
+            _ => {
+                let numbers = [job.id.to_string(), job.attempt.to_string()];
+                arguments.push("work".into());
+                arguments.extend(numbers.map(Into::into));
+            }
         }
         let start = |mut command: Command| {
             command.args(&arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()

@@ -75,6 +75,7 @@ mode-full = Full
 mode-full-note = Trains from nothing with all data.
 mode-orphan = Orphan diseases
 mode-orphan-note = Adds the confirmed orphan cases to the model in use, without training.
+mode-shadow = End of a shadow period
 mode-monitor = Monitoring
 cycle-asked-by = Asked for by
 cycle-schedule = Schedule

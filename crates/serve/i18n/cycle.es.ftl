@@ -75,6 +75,7 @@ mode-full = Completo
 mode-full-note = Entrena desde cero con todos los datos.
 mode-orphan = Enfermedades huérfanas
 mode-orphan-note = Añade al modelo en uso los casos huérfanos confirmados, sin entrenar.
+mode-shadow = Fin del periodo en la sombra
 mode-monitor = Vigilancia
 cycle-asked-by = Pedido por
 cycle-schedule = Calendario

@@ -50,6 +50,7 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<Done> {
             clap_complete::generate(shell, &mut Cli::command(), "hoofbeat", &mut stdout());
             Ok(Done::Well)
         }
+        Command::Work { job, attempt } => schedule::work(global, job, attempt),
         Command::LearnWorker { role } => {
             learn::learner::worker_main(&Role::parse(&role)?, stdin(), stdout().lock())?;
             Ok(Done::Well)

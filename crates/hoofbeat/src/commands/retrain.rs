@@ -1,7 +1,7 @@
 //! `hoofbeat retrain`: one turn of the cycle.
 
 use ::evaluate::Figure;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 
 use crate::cli::{Global, Retrain, RetrainMode};
@@ -10,7 +10,6 @@ use crate::deployment::Deployment;
 use crate::output::{self, Done, table};
 use crate::pipeline::orphan::Tally;
 use crate::pipeline::retrain::{self, Cases, DecisionKind, Measured, Mode, Request, Turn};
-use crate::pipeline::schedule;
 
 impl From<RetrainMode> for Mode {
     fn from(mode: RetrainMode) -> Mode {
@@ -25,12 +24,6 @@ impl From<RetrainMode> for Mode {
 /// Exit status 3 when the gates do not hold for the challenger: the champion stays.
 pub(super) fn run(global: &Global, command: &Retrain) -> Result<Done> {
     let deployment = Deployment::open(global)?;
-    if let Some(job) = &command.job {
-        let (id, attempt) = job.split_once(':').context("--job takes JOB:ATTEMPT")?;
-        let turn = schedule::work(&deployment, id.parse()?, attempt.parse()?)?;
-        output::print(global.json, &turn, || "done".to_owned())?;
-        return Ok(Done::Well);
-    }
     let turn = retrain::turn(&deployment, command.mode.into(), &Request::by_hand(), command.dry_run)?;
     output::print(global.json, &turn, || text(&turn))?;
     Ok(Done::held(turn.challenger.as_ref().is_none_or(|challenger| challenger.gates_hold)))

@@ -83,3 +83,11 @@ fn job_table(jobs: &[Job]) -> String {
     }));
     table(&rows)
 }
+
+/// Works off one attempt of a job; what came of it is the job's.
+pub(super) fn work(global: &Global, job: u64, attempt: u32) -> Result<Done> {
+    let deployment = Deployment::open(global)?;
+    let outcome = schedule::work(&deployment, job, attempt)?;
+    output::print(global.json, &outcome, || format!("job {job} is done"))?;
+    Ok(Done::Well)
+}

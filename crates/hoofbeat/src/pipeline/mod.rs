@@ -24,6 +24,7 @@ pub mod review;
 pub mod schedule;
 pub mod score;
 pub mod search;
+pub mod shadow;
 pub mod suggest;
 pub mod synth;
 pub mod train;

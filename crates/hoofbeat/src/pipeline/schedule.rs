@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use super::claim::Claim;
 use super::retrain::{self, Mode, Request};
+use super::shadow;
 use crate::calendar::{self, Every, Kind, Known, Slot};
 use crate::deployment::{self, Deployment};
 
@@ -67,7 +68,16 @@ pub fn queue_due(deployment: &Deployment, now: OffsetDateTime) -> Result<Vec<Job
         let new = NewJob { kind: slot.kind.name(), slot: &slot.key };
         Ok(deployment.registry.queue_job(&new, &act)?)
     };
-    due(deployment, now)?.into_iter().map(queue).collect()
+    let mut jobs = due(deployment, now)?.into_iter().map(queue).collect::<Result<Vec<_>>>()?;
+    for change in shadow::ended(deployment, now)? {
+        let slot = shadow::slot(&change);
+        if deployment.registry.has_job(&slot)? {
+            continue;
+        }
+        let act = Act { key: &slot, actor: REQUESTER, reason: "its shadow period has ended", at: now };
+        jobs.push(deployment.registry.queue_job(&NewJob { kind: shadow::KIND, slot: &slot }, &act)?);
+    }
+    Ok(jobs)
 }
 
 /// Works off every queued job in this process, one after the other.
@@ -106,6 +116,7 @@ fn perform(deployment: &Deployment, job: &Job) -> Result<Value> {
     let request = Request { by: job.requested_by.clone() };
     match Mode::of_name(&job.kind) {
         Some(mode) => Ok(retrain::turn(deployment, mode, &request, false)?.summary()),
+        None if job.kind == shadow::KIND => shadow::decide(deployment, &job.slot),
         None => bail!("there is no work called {}", job.kind),
     }
 }

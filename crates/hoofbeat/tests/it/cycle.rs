@@ -271,6 +271,43 @@ fn turn_asker(deployment: &Deployment) -> String {
 }
 
 #[test]
+fn a_challenger_in_the_shadow_is_counted_before_it_is_used() {
+    let deployment = caught_up();
+    let study = replaced(&small_study(), "shadow_days = 0", "shadow_days = 7");
+    deployment.write("study.toml", &study);
+    deployment.ok("synth --rows 500 --seed 3 --out third.csv");
+    deployment.ok("ingest third.csv --source reference");
+    let turn = deployment.json("retrain --mode incremental");
+    assert_eq!(
+        (&turn["decision"], &turn["challenger"]["gates_hold"]),
+        (&json!("shadow"), &json!(true)),
+        "{turn}"
+    );
+    let server = Server::start(&deployment);
+    let mut client = server.client();
+    let mut dice = crate::harness::Dice(11);
+    for _ in 0..40 {
+        // Nobody is shown what the challenger says.
+        let answer = client.predict(&crate::harness::random_patient(&mut dice));
+        assert_eq!(answer["model"]["version"], "m-0002");
+    }
+    server.stop();
+    let during = deployment.run("schedule run-due --json").exits(0).json();
+    assert_eq!(during, json!({ "queued": [], "done": [] }), "the period goes on");
+    let after = deployment.run("schedule run-due --now 2100-01-01T00:00:00Z --json").exits(0).json();
+    let outcome = &after["done"][0]["outcome"];
+    assert_eq!(
+        (&outcome["decision"], &outcome["shadow"]["patients"]),
+        (&json!("promoted"), &json!(40)),
+        "{after}"
+    );
+    let change = &deployment.json("model history")["changes"][0];
+    assert_eq!(change["evidence"]["shadow"], outcome["shadow"]);
+    assert_eq!(deployment.json("model show")["model"]["version"], "m-0003");
+    deployment.assert_well();
+}
+
+#[test]
 fn what_schedules_owe_is_done_once() {
     let deployment = caught_up();
     let configured = deployment.read("hoofbeat.toml")

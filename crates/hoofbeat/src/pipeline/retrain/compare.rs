@@ -126,7 +126,12 @@ fn margin(metric: Metric, plan: &Cycle) -> Option<(f64, bool)> {
     })
 }
 
-/// Whether a figure is not worse: within the margin, and not proved worse. A figure that neither model has decides nothing.
+/// Share of a margin within which even a loss beyond chance is let pass: every alarm that a new disease gets costs the
+/// others a little, and surely.
+const NEGLIGIBLE: f64 = 0.5;
+
+/// Whether a figure is not worse: within the margin, and not proved worse by more than a negligible part of it. A figure
+/// that neither model has decides nothing.
 fn not_worse(contrast: &Contrast, plan: &Cycle) -> Option<Limit> {
     let (margin, higher_is_better) = margin(contrast.metric, plan)?;
     let limit = match contrast.metric {
@@ -151,7 +156,7 @@ fn not_worse(contrast: &Contrast, plan: &Cycle) -> Option<Limit> {
         false => (apart.value, -apart.low),
     };
     let beyond = worse > margin;
-    let surely = proved && best < 0.0 && worse > 0.0;
+    let surely = proved && best < 0.0 && worse > NEGLIGIBLE * margin;
     let verdict = match (beyond, surely) {
         (true, _) => format!("more than {margin} worse"),
         (false, true) => "worse beyond chance".to_owned(),
@@ -218,11 +223,12 @@ mod tests {
         for (metric, [value, low, high], expected) in [
             (Metric::F1Common, [0.02, 0.01, 0.03], true),
             (Metric::F1Common, [-0.005, -0.02, 0.01], true),
-            (Metric::F1Common, [-0.005, -0.008, -0.001], false),
+            (Metric::F1Common, [-0.006, -0.008, -0.001], false),
+            (Metric::F1Common, [-0.004, -0.006, -0.001], true),
             (Metric::F1Common, [-0.02, -0.05, 0.01], false),
             (Metric::LogLoss, [-0.05, -0.06, -0.04], true),
             (Metric::LogLoss, [0.01, -0.01, 0.03], true),
-            (Metric::LogLoss, [0.01, 0.005, 0.03], false),
+            (Metric::LogLoss, [0.012, 0.005, 0.03], false),
             (Metric::LogLoss, [0.03, -0.01, 0.07], false),
             (Metric::MacroF1, [-0.5, -0.6, -0.4], true),
             (Metric::F1Common, [0.0, 0.0, 0.0], true),

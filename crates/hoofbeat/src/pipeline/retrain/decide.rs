@@ -66,7 +66,8 @@ pub(super) fn decide(
 ) -> Result<()> {
     let Some(measured) = turn.challenger.as_mut() else { return Ok(()) };
     let cause = format!("retrain:{}", turn.mode);
-    let evidence = evidence(deployment, model, run, measured, turn.since_dataset_version, &turn.cases)?;
+    let mut evidence = evidence(deployment, model, run, measured, turn.since_dataset_version, &turn.cases)?;
+    evidence["shadow_days"] = json!(deployment.study.cycle.shadow_days);
     let cause = Cause { cause: &cause, requested_by: &request.by, evidence: Some(&evidence), answers: None };
     let failed = measured.comparison.because(&measured.validation);
     let decision = |kind| Decision { kind, model: model.version, previous: Some(turn.champion), cause };
