@@ -6,6 +6,7 @@
 //! The default study is built in ([`Study::default_study`]).
 
 mod card;
+mod cycle;
 mod groups;
 mod imbalance;
 mod learner;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use card::Card;
+pub use cycle::{Cycle, Incremental, WorseBy};
 pub use groups::Groups;
 pub use imbalance::{GanPlan, Imbalance, Resampling};
 pub use learner::{Learner, Lightgbm, Mlp, Parameters, Training, Xgboost};
@@ -92,6 +94,7 @@ pub struct Study {
     pub targets: Targets,
     pub gates: Vec<Gate>,
     pub verification: Verification,
+    pub cycle: Cycle,
     pub card: Card,
     domain: Domain,
     source: String,

@@ -19,6 +19,8 @@ pub enum Error {
     NoSuchClass { cell: usize, class: usize },
     #[error("cell {cell}: there is no group {group}")]
     NoSuchGroup { cell: usize, group: usize },
+    #[error("the models were not asked about the same patients, or answer with other classes")]
+    OtherPatients,
     #[error("there is no cell {cell}")]
     NoSuchCell { cell: usize },
     #[error("the counts add up to more than 2^53 patients")]

@@ -54,6 +54,8 @@ pub(crate) struct Statistics {
     classes: usize,
     tallies: Vec<Tally>,
     pub(crate) counts: Vec<u64>,
+    /// Where each tally's count stands in [`Cells::counts`].
+    pub(crate) origins: Vec<usize>,
     /// How many tallies reach each of [`THRESHOLDS`]; they come first.
     reaching: Vec<usize>,
 }
@@ -69,6 +71,7 @@ impl Statistics {
         let orphan_bin = equal_mass_bins(&cells.orphan, &weight);
 
         let (mut tallies, mut counts): (Vec<Tally>, Vec<u64>) = (Vec::new(), Vec::new());
+        let mut origins = Vec::new();
         for i in by_score(&cells.orphan).into_iter().map(|i| i as usize) {
             let p = &cells.probabilities[k * i..k * (i + 1)];
             let squares: f64 = p.iter().map(|p| p * p).sum();
@@ -92,6 +95,7 @@ impl Statistics {
                     log_loss: -p[truth].ln(),
                 });
                 counts.push(count);
+                origins.push(2 * k * i + outcome);
             }
         }
         for i in 0..tallies.len() {
@@ -99,7 +103,7 @@ impl Statistics {
             tallies[i].last_of_tie = next.is_none_or(|next| next < tallies[i].orphan_probability);
         }
         let reaching = THRESHOLDS.map(|t| tallies.partition_point(|tally| tally.orphan_probability >= t));
-        Self { classes: k, tallies, counts, reaching: reaching.to_vec() }
+        Self { classes: k, tallies, counts, origins, reaching: reaching.to_vec() }
     }
 
     /// Every statistic with these weights instead of the counts.
@@ -171,6 +175,14 @@ impl Statistics {
             out[i] = benefit(reached).zip(benefit(shown));
         }
         out
+    }
+
+    /// Alarmed orphans / orphans, with these weights.
+    pub(crate) fn orphan_recall(&self, weights: &[f64]) -> Option<f64> {
+        let weighted = || self.tallies.iter().zip(weights).filter(|(tally, _)| tally.orphan);
+        let orphans: f64 = weighted().map(|(_, w)| w).sum();
+        let alarmed: f64 = weighted().filter(|(tally, _)| tally.alarm).map(|(_, w)| w).sum();
+        (orphans > 0.0).then(|| alarmed / orphans)
     }
 
     /// Counts by true and decided class: of patients whose disease is not orphan, and of orphans.

@@ -73,6 +73,15 @@ pub enum Command {
     /// What monitoring found wrong
     #[command(subcommand)]
     Alert(Alert),
+    /// The review queue: reported errors, orphan suspicions and the cases that active learning asks about
+    #[command(subcommand)]
+    Review(Review),
+    /// What happened to patients who were answered before
+    #[command(subcommand)]
+    Outcome(Outcome),
+    /// What a server does by itself, and when
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// Training runs and the trials of their searches
     #[command(subcommand)]
     Run(Run),
@@ -92,6 +101,14 @@ pub enum Command {
     Completions {
         /// Shell to complete for
         shell: Shell,
+    },
+    /// Work off one attempt of a job (used by `serve`)
+    #[command(hide = true)]
+    Work {
+        /// The job's number
+        job: u64,
+        /// The attempt that is under way
+        attempt: u32,
     },
     /// Train one model: one job on standard input, the model on standard output (used by `train`)
     #[command(hide = true)]
@@ -431,6 +448,99 @@ pub struct Evaluate {
     pub set: EvaluatedSet,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum Review {
+    /// Reviews in the order of the queue
+    List {
+        /// Only those of this state
+        #[arg(long, value_enum)]
+        state: Option<ReviewState>,
+        /// Reviews at most
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// One review: what was answered, what was said of it, what reviewers found
+    Show {
+        /// Review, as `review list` numbers it
+        review: u64,
+    },
+    /// Open reviews of unanswered alarms and of the served patients whose outcome would teach most
+    Suggest {
+        /// Patients chosen by active learning at most, the random sample among them
+        #[arg(short, long, value_name = "N", default_value_t = 20)]
+        number: usize,
+        /// Seed of the random sample (default: drawn by the clock)
+        #[arg(long, value_name = "S")]
+        seed: Option<u64>,
+    },
+    /// Confirm what the patient has: a case of the next dataset version
+    Resolve {
+        /// Review, as `review list` numbers it
+        review: u64,
+        /// Severity, as the study codes it
+        #[arg(long, value_name = "CODE")]
+        severity: String,
+        /// common or orphan; left out for a patient without disease
+        #[arg(long, value_name = "CODE")]
+        rarity: Option<String>,
+        /// Disease, e.g. ICD-10:I10 or ORPHA:586
+        #[arg(long, value_name = "CODE")]
+        disease: Option<String>,
+        /// Who confirms it; kept with the case
+        #[arg(long, value_name = "NAME")]
+        reviewer: String,
+        /// Kept with the review
+        #[arg(long, value_name = "TEXT")]
+        comment: Option<String>,
+    },
+    /// End a review without a confirmed case
+    Dismiss {
+        /// Review, as `review list` numbers it
+        review: u64,
+        /// Who says so
+        #[arg(long, value_name = "NAME")]
+        reviewer: String,
+        /// Kept with the review
+        #[arg(long, value_name = "TEXT")]
+        comment: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReviewState {
+    Open,
+    Resolved,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Schedule {
+    /// The configured schedules: the last slot, the next one, and the latest jobs
+    List {
+        /// Jobs at most
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
+    },
+    /// Queue what is owed, and work off what is queued, here and now
+    RunDue {
+        /// As if it were this time, RFC 3339 (default: now)
+        #[arg(long, value_name = "TIME")]
+        now: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Outcome {
+    /// Store the outcomes of a file: prediction_id or case_id, severity, rarity, disease_code, confirmed_at
+    Add {
+        /// CSV, NDJSON or Parquet, also .gz or .zst
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Where the outcomes come from
+        #[arg(long, value_name = "NAME", default_value = "file")]
+        source: String,
+    },
+}
+
 #[derive(Debug, Args)]
 pub struct Monitor {
     /// Length of the window that ends now, such as 30d (default: the configuration's)
@@ -493,6 +603,10 @@ pub struct Retrain {
 /// Ways to go on from the champion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RetrainMode {
+    /// The champion goes on learning from the new cases in small steps, with the old ones beside
+    Incremental,
+    /// Everything from nothing, with the champion's settings on the newest dataset version
+    Full,
     /// Prototypes, profiles and the table, by the confirmed orphan cases since the champion's dataset version
     Orphan,
 }
@@ -522,6 +636,34 @@ pub enum Model {
         /// Promote although gates failed; needs --reason and is kept in the audit
         #[arg(long, requires = "reason")]
         override_gates: bool,
+    },
+    /// Let a challenger that waits for a second person become the champion
+    Approve {
+        /// Model version, e.g. m-0002
+        model: String,
+        /// Who approves; not who asked for it
+        #[arg(long, value_name = "NAME")]
+        approver: String,
+        /// Why; kept in the change record
+        #[arg(long, value_name = "TEXT", default_value = "approved from the command line")]
+        reason: String,
+    },
+    /// Refuse a challenger that waits for a second person
+    Reject {
+        /// Model version, e.g. m-0002
+        model: String,
+        /// Who refuses; not who asked for it
+        #[arg(long, value_name = "NAME")]
+        approver: String,
+        /// Why; kept in the change record
+        #[arg(long, value_name = "TEXT", default_value = "rejected from the command line")]
+        reason: String,
+    },
+    /// The life of the model: every decision about the champion with its evidence, newest first
+    History {
+        /// Decisions at most
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: u32,
     },
     /// Back to the champion before
     Rollback {

@@ -5,9 +5,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use crate::calendar::{Every, Kind};
 use crate::cli::Global;
 
 /// Read where `--config` is not given and the file exists.
@@ -26,6 +27,9 @@ pub struct Config {
     pub threads: Option<usize>,
     pub distributed: Distributed,
     pub registry: RegistryConfig,
+    pub cycle: Cycle,
+    pub review: Review,
+    pub schedule: Schedule,
     pub server: Server,
     pub monitoring: Monitoring,
     pub alerts: Alerts,
@@ -70,6 +74,92 @@ pub struct Distributed {
 impl Default for Distributed {
     fn default() -> Self {
         Distributed { workers: 1, host: "127.0.0.1".into(), launch: Vec::new() }
+    }
+}
+
+/// The cycle. What a challenger must show is the study's; who lets it take the champion's place is said here.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cycle {
+    pub approval: Approval,
+}
+
+/// Who lets a challenger that passed its gates become the champion.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    /// The gates alone.
+    #[default]
+    Automatic,
+    /// Somebody else than who asked for it.
+    SecondPerson,
+}
+
+/// What a server does by itself, and when; nothing that is not named. Times are UTC: `daily 02:00`, `weekly sunday 03:00`,
+/// `monthly 1 03:00`, `quarterly 1 04:00`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Schedule {
+    pub incremental: Option<Every>,
+    pub full: Option<Every>,
+    /// `at once`: as soon as orphan cases are confirmed that the champion does not know.
+    pub orphan: Option<Every>,
+    pub monitor: Option<Every>,
+}
+
+impl Schedule {
+    /// The schedules that are named, in the order in which they run.
+    pub fn entries(&self) -> Vec<(Kind, Every)> {
+        let of = |kind| match kind {
+            Kind::Monitor => self.monitor,
+            Kind::Orphan => self.orphan,
+            Kind::Incremental => self.incremental,
+            Kind::Full => self.full,
+        };
+        Kind::ALL.into_iter().filter_map(|kind| Some((kind, of(kind)?))).collect()
+    }
+
+    fn check(&self) -> Result<()> {
+        for (name, every) in
+            [("incremental", self.incremental), ("full", self.full), ("monitor", self.monitor)]
+        {
+            if every == Some(Every::Once) {
+                bail!("[schedule] {name} needs times: only orphan runs `at once`");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The review queue.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Review {
+    /// Reviewers who must find the same before a case of an orphan disease is confirmed, `1..=5`.
+    pub confirmations: usize,
+    /// Share of what `review suggest` chooses that is drawn at random: the only unbiased sample.
+    pub random_share: f64,
+    /// Unanswered alarms that `review suggest` opens at most.
+    pub suspicions: usize,
+    /// The newest served patients that it chooses from.
+    pub pool: usize,
+}
+
+impl Default for Review {
+    fn default() -> Self {
+        Review { confirmations: 1, random_share: 0.10, suspicions: 100, pool: 100_000 }
+    }
+}
+
+impl Review {
+    fn check(&self) -> Result<()> {
+        if !(1..=5).contains(&self.confirmations) {
+            bail!("[review] confirmations is 1 to 5");
+        }
+        if !(0.0..=1.0).contains(&self.random_share) {
+            bail!("[review] random_share is a share, 0 to 1");
+        }
+        Ok(())
     }
 }
 
@@ -184,6 +274,11 @@ impl Config {
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
         let mut config: Config = toml::from_str(&text)
+            .with_context(|| format!("the configuration {} is not valid", path.display()))?;
+        config
+            .review
+            .check()
+            .and_then(|()| config.schedule.check())
             .with_context(|| format!("the configuration {} is not valid", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let secrets = config.alerts.webhook.iter_mut().map(|hook| &mut hook.secret_file);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use clinical::Study;
 use lake::{CohortCache, Lake};
-use learn::bundle::Bundle;
+use learn::bundle::{Bundle, files};
 use registry::{Model, ModelVersion, Registry};
 use time::OffsetDateTime;
 
@@ -87,6 +87,12 @@ impl Deployment {
     /// The folder of a model's bundle.
     pub fn bundle_dir(&self, model: &Model) -> PathBuf {
         self.data_dir.join(&model.bundle_path)
+    }
+
+    /// The study that a model's bundle carries; none where it is gone or was changed.
+    pub fn study_of(&self, model: &Model) -> Option<Study> {
+        let text = std::fs::read_to_string(self.bundle_dir(model).join(files::STUDY)).ok()?;
+        Study::parse(&text).ok().filter(|study| study.digest() == model.study_hash)
     }
 
     /// A model's bundle, as it was registered.

@@ -1,10 +1,12 @@
 //! The binary's rooms: the command line, the configuration, one opened deployment, the pipeline and the
 //! commands. `pipeline/` tells the story, one file per verb; `commands/` only parse and print.
 
+pub mod calendar;
 pub mod cli;
 mod commands;
 pub mod config;
 pub mod deployment;
+mod keeper;
 mod output;
 pub mod pipeline;
 mod progress;

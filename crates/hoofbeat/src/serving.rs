@@ -8,13 +8,15 @@ use arc_swap::ArcSwapOption;
 use clinical::Study;
 use lake::Lake;
 use lake::predictions;
-use learn::bundle::files;
 use serde_json::Value;
-use serve::ports::{Catalogue, CatalogueError, Champions, LogError, Model, Pending, PredictionLog};
+use serve::ports::{
+    Catalogue, CatalogueError, Champions, Circle, CircleError, LogError, Model, Pending, PredictionLog,
+};
 use uuid::Uuid;
 
-use crate::deployment::Deployment;
+use crate::deployment::{self, Deployment};
 use crate::pipeline::score::Scorer;
+use crate::pipeline::{collect, suggest};
 
 /// Between two looks at the registry for another champion. A look is one index look-up, some microseconds, and
 /// waits for no writer.
@@ -74,9 +76,7 @@ impl Served {
     /// The study that a model's bundle carries.
     fn study_of(&self, version: &str) -> Option<Arc<Study>> {
         let model = self.deployment.model(version).ok()?;
-        let text = std::fs::read_to_string(self.deployment.bundle_dir(&model).join(files::STUDY)).ok()?;
-        let study = Study::parse(&text).ok().filter(|study| study.digest() == model.study_hash)?;
-        Some(Arc::new(study))
+        self.deployment.study_of(&model).map(Arc::new)
     }
 }
 
@@ -142,5 +142,47 @@ impl Catalogue for Datasets {
     fn datasets(&self) -> Result<Value, CatalogueError> {
         let versions = self.0.versions().map_err(|error| CatalogueError(error.to_string()))?;
         serde_json::to_value(versions).map_err(|error| CatalogueError(error.to_string()))
+    }
+}
+
+/// The circle from opinions to data.
+#[derive(Debug, Clone)]
+pub struct Turning(pub Arc<Deployment>);
+
+impl Turning {
+    /// Runs `work` away from the threads that answer.
+    fn away<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Deployment) -> Result<T> + Send + 'static,
+    ) -> Pending<Result<T, CircleError>> {
+        let deployment = Arc::clone(&self.0);
+        Box::pin(async move {
+            let done = tokio::task::spawn_blocking(move || work(&deployment)).await;
+            let done = done.map_err(|error| CircleError(error.to_string()))?;
+            done.map_err(|error| CircleError(format!("{error:#}")))
+        })
+    }
+}
+
+impl Circle for Turning {
+    fn collect(&self) -> Pending<Result<(), CircleError>> {
+        self.away(|deployment| {
+            let collected = collect::collect(deployment)?;
+            tracing::info!(
+                cases = collected.cases,
+                dataset_version = collected.dataset_version,
+                waiting = collected.waiting,
+                "confirmed cases collected"
+            );
+            Ok(())
+        })
+    }
+
+    fn suggest(&self, number: usize, actor: String) -> Pending<Result<Value, CircleError>> {
+        self.away(move |deployment| {
+            let seed = deployment::now().unix_timestamp_nanos() as u64;
+            let opened = suggest::suggest(deployment, number, seed, &actor)?;
+            Ok(serde_json::to_value(opened)?)
+        })
     }
 }

@@ -14,6 +14,7 @@ mod fhir;
 mod instant;
 pub mod mapping;
 pub mod orphanet;
+mod outcome_file;
 mod phenopacket;
 mod split;
 mod table;
@@ -21,6 +22,7 @@ mod table;
 pub use case_file::{CaseFile, Columns, Format, Meter, Reading, Row, patient_id_of, read_again};
 pub use error::{FileError, MappingError, TableError};
 pub use mapping::Mapping;
+pub use outcome_file::{OutcomeRow, read_outcomes};
 pub use table::{
     CaseWriter, ColumnType, Compression, PossiblePatientWriter, PredictionWriter, PredictorTableWriter,
     TableFormat, TableWriter, Value, answer_columns, answer_values,

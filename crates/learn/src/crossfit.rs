@@ -142,7 +142,76 @@ pub fn fit_augmented(
     training.check()?;
     recipe.alarm.check()?;
     let counts = training.group_counts();
-    let (jobs, shifts) = training.jobs(&counts, augmented, recipe)?;
+    let planned = training.jobs(&counts, augmented, recipe)?;
+    finish(training, &counts, planned, recipe, trainer, progress)
+}
+
+/// Members to go on from.
+#[derive(Debug, Clone, Copy)]
+pub struct Continuation<'a> {
+    /// Their model files, one per fold; the member of a fold has not seen its cases.
+    pub members: &'a [Vec<u8>],
+    /// The cases that they have learned from, as [`Training::folds`] counts them.
+    pub known: &'a [Matrix<f64>],
+    /// What such a case counts now, 0 to 1; every other one counts 1.
+    pub replay: f64,
+}
+
+/// The same as [`fit`], but each member goes on from one that was fitted to a part of the cases. The few-shot half,
+/// calibration, threshold and answers are made anew from all of them.
+///
+/// # Errors
+/// As [`fit`], and when the members are not those of the folds.
+pub fn fit_continued(
+    training: &Training,
+    continuation: &Continuation<'_>,
+    recipe: &Recipe,
+    trainer: &Trainer,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Fitted> {
+    training.check()?;
+    recipe.alarm.check()?;
+    let counts = training.group_counts();
+    let (mut jobs, shifts) = training.jobs(&counts, &[], recipe)?;
+    continuation.apply(training, &mut jobs)?;
+    finish(training, &counts, (jobs, shifts), recipe, trainer, progress)
+}
+
+impl Continuation<'_> {
+    fn apply(&self, training: &Training, jobs: &mut [Job]) -> Result<()> {
+        if self.members.len() != jobs.len() || self.known.len() != jobs.len() {
+            return Err(Error::shape("folds of the members to go on from", jobs.len(), self.members.len()));
+        }
+        let known = training.by_group(self.known);
+        for (fold, (job, member)) in jobs.iter_mut().zip(self.members).enumerate() {
+            job.start = Some(member.clone());
+            let Target::Counts { train, .. } = &mut job.target else { continue };
+            let others = known.iter().enumerate().filter(|(other, _)| *other != fold && self.replay < 1.0);
+            for (_, known) in others {
+                if (known.rows(), known.columns()) != (train.rows(), train.columns()) {
+                    return Err(Error::shape("rows of the known cases", train.rows(), known.rows()));
+                }
+                for row in 0..train.rows() {
+                    for (count, known) in train.row_mut(row).iter_mut().zip(known.row(row)) {
+                        *count = (*count - (1.0 - self.replay) * known).max(0.0);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Trains the members and makes the model of them. `planned`: one job per fold, and what their margins fall by.
+fn finish(
+    training: &Training,
+    counts: &[Matrix<f64>],
+    (jobs, shifts): (Vec<Job>, Vec<Vec<f64>>),
+    recipe: &Recipe,
+    trainer: &Trainer,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Fitted> {
+    let augmented = !shifts.is_empty();
     let fits = trainer.fit_all(&jobs, progress)?;
     let n = training.x.rows();
     let every: Vec<usize> = (0..fits.len()).collect();
@@ -159,7 +228,7 @@ pub fn fit_augmented(
         unseen.push(opinions(&boosted, half, &training.x, &training.levels)?);
     }
     half.adopt_sharpness(&halves);
-    let scores = OutOfFold { opinions: &unseen, counts: &counts, classes: &training.classes };
+    let scores = OutOfFold { opinions: &unseen, counts, classes: &training.classes };
     let combination = Combination { shifts, ..scores.combination(recipe.alarm, &every) };
     let boosted = pooled(&fits, &combination.shifts, n..n + training.score.rows());
     let margins = half.margins(&training.score)?;
@@ -180,7 +249,7 @@ pub fn fit_augmented(
         nearest: NearestTable::of(&half, &training.score_levels, margins.as_ref()),
         half,
         boosted,
-        inflation: (!augmented.is_empty()).then(|| odds.inflation()),
+        inflation: augmented.then(|| odds.inflation()),
         combination,
     };
     fitted.answer_unseen(&scores, recipe, &every);
@@ -279,6 +348,11 @@ impl Training {
 
     /// Cases of each group per patient, one matrix per fold.
     pub(crate) fn group_counts(&self) -> Vec<Matrix<f64>> {
+        self.by_group(&self.folds)
+    }
+
+    /// Cases of the diseases as cases of the groups.
+    fn by_group(&self, folds: &[Matrix<f64>]) -> Vec<Matrix<f64>> {
         let groups = self.classes.groups.len();
         let of_fold = |fold: &Matrix<f64>| {
             let mut counts = Matrix::zeros(fold.rows(), groups);
@@ -292,7 +366,7 @@ impl Training {
             }
             counts
         };
-        self.folds.iter().map(of_fold).collect()
+        folds.iter().map(of_fold).collect()
     }
 
     /// The few-shot half of the cases of some folds.

@@ -7,6 +7,7 @@
 //! Invariant: the only `unsafe` is in `ffi`; the same counts, seed and threads give the same bytes.
 
 pub mod abstain;
+pub mod active;
 pub mod alarm;
 pub mod answers;
 pub mod augment;

@@ -100,11 +100,11 @@ impl Assessed {
     }
 }
 
-/// Writes a model's bundle; answers its digest.
+/// A model's bundle, in no folder yet.
 ///
 /// # Errors
-/// When the parts do not fit each other, the folder exists, or the disk fails: then nothing is left behind.
-pub fn write(folder: &Path, parts: &Parts<'_>) -> Result<String> {
+/// When the parts do not fit each other.
+pub fn bundle(parts: &Parts<'_>) -> Result<Bundle> {
     let (study, fitted) = (parts.study, parts.fitted);
     let mut contents = BTreeMap::new();
     let mut put = |name: &str, bytes: Vec<u8>| contents.insert(name.to_owned(), bytes);
@@ -142,7 +142,27 @@ pub fn write(folder: &Path, parts: &Parts<'_>) -> Result<String> {
         lineage: parts.lineage.clone(),
         files: BTreeMap::new(),
     };
-    bundle::write(folder, manifest, contents)
+    Bundle::new(manifest, contents)
+}
+
+/// Writes a model's bundle; answers its digest.
+///
+/// # Errors
+/// As [`bundle`], and when the folder exists or the disk fails: then nothing is left behind.
+pub fn write(folder: &Path, parts: &Parts<'_>) -> Result<String> {
+    bundle(parts)?.write(folder)
+}
+
+/// The members' model files, in the order of the folds.
+///
+/// # Errors
+/// When the bundle names a file that it does not hold.
+pub fn members(bundle: &Bundle) -> Result<Vec<Vec<u8>>> {
+    let mut members = Vec::new();
+    while let Some((_, name)) = member(bundle, members.len()) {
+        members.push(bundle.file(&name)?.to_vec());
+    }
+    Ok(members)
 }
 
 /// The answers to every possible patient, and what is told beside them, row by row the same patients.

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use crate::{
     act::{self, Act, parse_stamp, stamp},
     audit,
+    changes::{self, Cause, ChangeKind, Decision},
     error::{Error, Result},
     models::{self, Model, ModelVersion, Stage},
     sql::{Connection, OptionalExtension, Row, params},
@@ -71,6 +72,20 @@ impl Registry {
     /// [`Error::UnknownModel`]; [`Error::WrongStage`] when the gates have not passed it; [`Error::ChampionMoved`];
     /// [`Error::KeyReused`]; storage fails.
     pub fn promote(&self, version: ModelVersion, replaces: Replaces, act: &Act<'_>) -> Result<Promotion> {
+        self.promote_for(version, replaces, &by_hand(act), act)
+    }
+
+    /// [`Registry::promote`] with the evidence that the change record keeps.
+    ///
+    /// # Errors
+    /// As [`Registry::promote`].
+    pub fn promote_for(
+        &self,
+        version: ModelVersion,
+        replaces: Replaces,
+        cause: &Cause<'_>,
+        act: &Act<'_>,
+    ) -> Result<Promotion> {
         self.write(|tx| {
             let subject = version.to_string();
             if let Some(done) = act::replayed(tx, act, PROMOTE, &subject)? {
@@ -93,7 +108,7 @@ impl Registry {
                         return Err(Error::ChampionMoved { expected, found });
                     }
                     let undo = now.as_ref().map(|r| r.epoch);
-                    let epoch = enthrone(tx, found, version, undo, ReignKind::Promotion, act)?;
+                    let epoch = enthrone(tx, found, version, undo, ReignKind::Promotion, cause, act)?;
                     Promotion { epoch, champion: version, previous: found, changed: true }
                 }
             };
@@ -114,7 +129,8 @@ impl Registry {
             let now = current(tx)?.ok_or(Error::NoPreviousChampion)?;
             let back =
                 now.undo.map(|epoch| reign(tx, epoch)).transpose()?.ok_or(Error::NoPreviousChampion)?;
-            let epoch = enthrone(tx, Some(now.model), back.model, back.undo, ReignKind::Rollback, act)?;
+            let (from, cause) = (Some(now.model), by_hand(act));
+            let epoch = enthrone(tx, from, back.model, back.undo, ReignKind::Rollback, &cause, act)?;
             let done = Promotion { epoch, champion: back.model, previous: Some(now.model), changed: true };
             act::remember(tx, act, ROLLBACK, "champion", &done)?;
             Ok(done)
@@ -157,29 +173,37 @@ impl Registry {
     }
 }
 
-/// One champion for another, with the audit row, inside the caller's transaction.
+/// The cause of what somebody does without more.
+fn by_hand<'a>(act: &Act<'a>) -> Cause<'a> {
+    Cause { cause: "by_hand", requested_by: act.actor, evidence: None, answers: None }
+}
+
+/// One champion for another, with the audit row and the change record, inside the caller's transaction.
 fn enthrone(
     tx: &Connection,
     from: Option<ModelVersion>,
     to: ModelVersion,
     undo: Option<u64>,
     kind: ReignKind,
+    cause: &Cause<'_>,
     act: &Act<'_>,
 ) -> Result<u64> {
     if let Some(from) = from {
         models::set_stage(tx, from, Stage::Retired)?;
     }
     models::set_stage(tx, to, Stage::Champion)?;
-    let (code, action) = match kind {
-        ReignKind::Promotion => ("promotion", PROMOTE),
-        ReignKind::Rollback => ("rollback", ROLLBACK),
+    let (change, action) = match kind {
+        ReignKind::Promotion => (ChangeKind::Promotion, PROMOTE),
+        ReignKind::Rollback => (ChangeKind::Rollback, ROLLBACK),
     };
     let epoch = tx.query_row(
         "INSERT INTO reigns (model, undo, kind, actor, reason, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING epoch",
-        params![to.0, undo, code, act.actor, act.reason, stamp(act.at)?],
+        params![to.0, undo, change.code(), act.actor, act.reason, stamp(act.at)?],
         |r| r.get(0),
     )?;
     audit::append(tx, act, action, &to.to_string(), &json!({"epoch": epoch, "previous": from}))?;
+    let decision = Decision { kind: change, model: to, previous: from, cause: *cause };
+    changes::insert(tx, &decision, Some(epoch), act)?;
     Ok(epoch)
 }
 

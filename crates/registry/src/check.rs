@@ -1,10 +1,12 @@
 //! Is the registry sound? What `doctor` asks.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
+    act::from_json,
     audit::{self, AuditHead, ChainState},
     error::Result,
     schema,
@@ -50,6 +52,7 @@ impl Registry {
                 error(&mut found, format!("the audit chain is broken at row {seq}: {because}"));
             }
             champion(db, &mut found)?;
+            changes(db, &mut found)?;
             self.bundles(db, &mut found)?;
             let running: u64 =
                 db.query_row("SELECT count(*) FROM runs WHERE state = 'running'", params![], |r| r.get(0))?;
@@ -115,6 +118,35 @@ fn champion(db: &Connection, found: &mut Vec<Finding>) -> Result<()> {
     )?;
     if untold {
         error(found, "the audit does not tell of every promotion and rollback".to_owned());
+    }
+    Ok(())
+}
+
+/// Every reign since there are change records has one, and each record is the one that the audit tells of.
+fn changes(db: &Connection, found: &mut Vec<Finding>) -> Result<()> {
+    let untold: u64 = db.query_row(
+        "SELECT count(*) FROM reigns WHERE epoch >= (SELECT min(epoch) FROM changes)
+             AND epoch NOT IN (SELECT epoch FROM changes WHERE epoch IS NOT NULL)",
+        params![],
+        |r| r.get(0),
+    )?;
+    if untold > 0 {
+        error(found, format!("{untold} changes of champion have no change record"));
+    }
+    let mut told: BTreeMap<u64, String> = BTreeMap::new();
+    let mut query = db.prepare_cached("SELECT detail FROM audit WHERE action = 'change.record'")?;
+    for detail in query.query_map(params![], |r| r.get::<String>(0))? {
+        let detail: Value = from_json(&detail?)?;
+        if let (Some(id), Some(digest)) = (detail["change"].as_u64(), detail["sha256"].as_str()) {
+            told.insert(id, digest.to_owned());
+        }
+    }
+    let mut query = db.prepare_cached("SELECT id, evidence FROM changes ORDER BY id")?;
+    for row in query.query_map(params![], |r| Ok((r.get::<u64>(0)?, r.get::<String>(1)?)))? {
+        let (id, evidence) = row?;
+        if told.get(&id) != Some(&crate::changes::digest(&evidence)) {
+            error(found, format!("change record {id} is not the one that the audit tells of"));
+        }
     }
     Ok(())
 }

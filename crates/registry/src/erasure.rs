@@ -1,4 +1,4 @@
-//! A person's erasure: what was said of their predictions goes, and the audit says that it went.
+//! A person's erasure: what was said of their predictions and what became of them goes, and the audit says that it went.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,10 +16,12 @@ use crate::{
 pub struct ErasedOpinions {
     pub feedback: u64,
     pub reviews: u64,
+    #[serde(default)]
+    pub outcomes: u64,
 }
 
 impl Registry {
-    /// Deletes all feedback and reviews of some predictions, overwriting them in the file, and notes in the audit that the erasure
+    /// Deletes all feedback, reviews and outcomes of some predictions, overwriting them in the file, and notes in the audit that the erasure
     /// `subject` began. Repeating the call with the same key changes nothing.
     ///
     /// # Errors
@@ -37,6 +39,13 @@ impl Registry {
             }
             let mut erased = ErasedOpinions::default();
             for id in predictions {
+                tx.prepare_cached(
+                    "DELETE FROM findings WHERE review IN (SELECT id FROM reviews WHERE prediction_id = ?1)",
+                )?
+                .execute(params![id])?;
+                erased.outcomes += tx
+                    .prepare_cached("DELETE FROM outcomes WHERE prediction_id = ?1")?
+                    .execute(params![id])?;
                 erased.reviews += tx
                     .prepare_cached(
                         "DELETE FROM reviews WHERE prediction_id = ?1
@@ -68,6 +77,7 @@ impl Registry {
                 let count = |sql: &str| db.prepare_cached(sql)?.query_row([id], |r| r.get::<u64>(0));
                 found.reviews += count("SELECT count(*) FROM reviews WHERE prediction_id = ?1")?;
                 found.feedback += count("SELECT count(*) FROM feedback WHERE prediction_id = ?1")?;
+                found.outcomes += count("SELECT count(*) FROM outcomes WHERE prediction_id = ?1")?;
             }
             Ok(found)
         })

@@ -38,6 +38,12 @@ pub enum Error {
     UnknownReview(u64),
     #[error("no alert {0}")]
     UnknownAlert(u64),
+    #[error("no job {0}")]
+    UnknownJob(u64),
+    #[error("model {0} waits for no approval")]
+    NotWaiting(ModelVersion),
+    #[error("model {version} needs a second person: {name} asked for it")]
+    SamePerson { version: ModelVersion, name: String },
     #[error("model {version} is {stage}; {needed} is needed")]
     WrongStage { version: ModelVersion, stage: Stage, needed: &'static str },
     #[error("the champion is {}, not {}", name(.found), name(.expected))]

@@ -1,5 +1,6 @@
 //! The system of record: training runs, model versions and their stages, evaluations, openings of the
-//! test set, feedback, reviews, sources of data, monitoring and its alerts, and a hash-chained audit of every decision.
+//! test set, feedback, reviews, outcomes, sources of data, change records, jobs and leases, monitoring and its alerts, and a
+//! hash-chained audit of every decision.
 //!
 //! One SQLite file (`registry.db`) in the data directory, shared by the processes of one machine, or a PostgreSQL database
 //! that replicas share: any number of readers and one writer at a time, each in its turn. Every call blocks and is
@@ -14,20 +15,26 @@ mod act;
 mod alerts;
 mod audit;
 mod champion;
+mod changes;
 mod check;
 mod deliveries;
 mod erasure;
 mod error;
 mod evaluations;
 mod feedback;
+mod jobs;
+mod lease;
+mod marks;
 mod models;
 mod monitoring;
+mod outcomes;
 mod reviews;
 mod runs;
 mod schema;
 mod sources;
 mod sql;
 mod store;
+mod suggestions;
 mod trials;
 mod turn;
 
@@ -35,16 +42,22 @@ pub use act::Act;
 pub use alerts::{Alert, AlertChanges, AlertState, Finding as AlertFinding};
 pub use audit::{AuditEntry, AuditHead, ChainState};
 pub use champion::{Champion, Promotion, Reign, ReignKind, Replaces};
+pub use changes::{Cause, Change, ChangeKind, Decision};
 pub use check::{Finding, Level};
 pub use deliveries::{Delivery, Event};
 pub use erasure::ErasedOpinions;
 pub use error::{Error, Result};
 pub use evaluations::{Evaluation, TestOpening};
 pub use feedback::{Feedback, NewFeedback, Verdict};
+pub use jobs::{Job, JobState, NewJob};
+pub use lease::Lease;
+pub use marks::{FLOOD, Marks};
 pub use models::{Model, ModelVersion, NewModel, Stage};
 pub use monitoring::MonitoringRun;
-pub use reviews::{Outcome, Resolution, Review, ReviewState};
+pub use outcomes::{ConfirmedOutcome, NewOutcome, Recorded};
+pub use reviews::{Finding as ReviewFinding, Outcome, Resolution, Review, ReviewState};
 pub use runs::{NewRun, Run, RunState};
 pub use sources::{NewSource, Source, SourceKind};
 pub use store::Registry;
+pub use suggestions::{Choice, NewSuggestion, Suggested};
 pub use trials::{NewTrial, Trial, TrialState};

@@ -6,11 +6,13 @@ use crate::{
 };
 
 /// Step n brings a database from version n - 1 to version n. A step that was released never changes.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("schema_trials.sql"),
     include_str!("schema_sources.sql"),
     include_str!("schema_monitoring.sql"),
+    include_str!("schema_reviews.sql"),
+    include_str!("schema_cycle.sql"),
 ];
 
 /// The schema version that this program writes.

@@ -9,7 +9,7 @@ use time::{OffsetDateTime, UtcOffset};
 use crate::{
     fault::{Fault, Kind},
     metrics::Metrics,
-    ports::{Catalogue, Champions, Model, PredictionLog},
+    ports::{Catalogue, Champions, Circle, Model, PredictionLog},
 };
 
 /// Says what time it is.
@@ -43,6 +43,8 @@ pub struct Settings {
     pub batch_limit: usize,
     /// Who is told when somebody ends an alert; names of the deployment's sinks.
     pub alert_sinks: Vec<String>,
+    /// Reviewers who must find the same before a case of an orphan disease is confirmed.
+    pub confirmations: usize,
 }
 
 impl Default for Settings {
@@ -56,6 +58,7 @@ impl Default for Settings {
             body_limit: 1 << 20,
             batch_limit: 64 << 20,
             alert_sinks: Vec::new(),
+            confirmations: 1,
         }
     }
 }
@@ -66,6 +69,7 @@ pub struct State {
     pub champions: Arc<dyn Champions>,
     pub log: Arc<dyn PredictionLog>,
     pub catalogue: Arc<dyn Catalogue>,
+    pub circle: Arc<dyn Circle>,
     pub registry: Arc<Registry>,
     /// The configured study: the form and the API document before there is a champion.
     pub study: Arc<Study>,

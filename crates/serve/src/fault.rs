@@ -10,7 +10,7 @@ use axum::{
 use clinical::{Issue, Language, Study, Text};
 use serde::Serialize;
 
-use crate::ports::{CatalogueError, LogError, Model, ModelError};
+use crate::ports::{CatalogueError, CircleError, LogError, Model, ModelError};
 
 /// The kind of a fault: it decides status, type and title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,11 +277,14 @@ impl From<registry::Error> for Fault {
             | E::UnknownRun(_)
             | E::UnknownReview(_)
             | E::UnknownAlert(_)
+            | E::UnknownJob(_)
             | E::NotAVersion { .. } => Kind::NotFound,
             E::WrongStage { .. }
             | E::ChampionMoved { .. }
             | E::NoPreviousChampion
             | E::KeyReused { .. }
+            | E::NotWaiting(_)
+            | E::SamePerson { .. }
             | E::Conflict { .. }
             | E::TestNotOpened(_) => Kind::Conflict,
             E::Busy => Kind::Unavailable,
@@ -315,6 +318,13 @@ impl From<LogError> for Fault {
 impl From<CatalogueError> for Fault {
     fn from(error: CatalogueError) -> Fault {
         tracing::error!(%error, "the data catalogue failed");
+        Fault::new(Kind::Unavailable)
+    }
+}
+
+impl From<CircleError> for Fault {
+    fn from(error: CircleError) -> Fault {
+        tracing::error!(%error, "the circle stands still");
         Fault::new(Kind::Unavailable)
     }
 }

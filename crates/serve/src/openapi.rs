@@ -163,8 +163,32 @@ fn record_paths(say: Say) -> Map<String, Value> {
             "responses": {"200": answer(summary, object()), "400": problem("BadRequest"), "404": problem("NotFound"),
                 "409": problem("Conflict"), "422": problem("Invalid")}}})
     };
+    let id = json!({"name": "id", "in": "path", "required": true, "schema": {"type": "integer", "minimum": 1},
+        "description": say.of("Su número.", "Its number.")});
+    let named = |id: &str, summary: &str, parameters: Value, body: &str| {
+        let mut operation = change(id, summary, parameters);
+        operation["post"]["requestBody"] =
+            json!({"required": true, "content": {"application/json": {"schema": reference(body)}}});
+        if body == "Retraining" {
+            operation["post"]["responses"]["202"] = answer(summary, object());
+        }
+        operation
+    };
+    let both = |mut one: Value, other: Value| {
+        one["post"] = other["post"].clone();
+        one
+    };
     map(json!({
         "/api/v1/reviews": get("listReviews", say.of("La cola de revisión.", "The review queue."), json!([state, after, limit])),
+        "/api/v1/reviews/{id}": get("showReview", say.of("Una revisión, con lo que se opinó y lo que se halló.", "One review, with what was said and found."), json!([id])),
+        "/api/v1/reviews/{id}/resolution": named("resolveReview", say.of("Lo que un revisor con nombre halló: un caso confirmado, o nada que confirmar.", "What a named reviewer found: a confirmed case, or nothing to confirm."), json!([id, key]), "Resolution"),
+        "/api/v1/reviews/suggestions": named("suggestReviews", say.of("Pregunta por los pacientes cuyo desenlace más enseñaría.", "Asks about the patients whose outcome would teach most."), json!([]), "Suggestions"),
+        "/api/v1/retrainings": both(get("listRetrainings", say.of("Los entrenamientos pedidos.", "The trainings that were asked for."), json!([])),
+            named("startRetraining", say.of("Pide un entrenamiento.", "Asks for a training."), json!([key]), "Retraining")),
+        "/api/v1/retrainings/{id}": get("showRetraining", say.of("Un entrenamiento.", "One training."), json!([id])),
+        "/api/v1/models/history": get("modelHistory", say.of("La vida del modelo: cada decisión con sus pruebas.", "The life of the model: every decision with its evidence."), json!([limit])),
+        "/api/v1/models/{version}/approve": named("approveModel", say.of("Una segunda persona aprueba un modelo que espera.", "A second person approves a model that waits."), json!([version, key]), "Approval"),
+        "/api/v1/models/{version}/reject": named("rejectModel", say.of("Una segunda persona rechaza un modelo que espera.", "A second person rejects a model that waits."), json!([version, key]), "Approval"),
         "/api/v1/audit": get("readAudit", say.of("Quién hizo qué y cuándo, en una cadena de resúmenes.", "Who did what, when, in a chain of hashes."), json!([after, limit])),
         "/api/v1/datasets": get("listDatasets", say.of("Las versiones de los datos.", "The dataset versions."), json!([])),
         "/api/v1/models": get("listModels", say.of("Todos los modelos.", "Every model."), json!([])),
@@ -216,6 +240,7 @@ fn schemas(study: &Study, say: Say) -> Value {
         "rarity": {"type": ["string", "null"], "enum": with_null(Rarity::ALL.map(|rarity| json!(rarity.code())).into())},
         "disease_code": {"type": ["string", "null"], "maxLength": crate::rest::feedback::DISEASE_CODE_CHARS},
         "comment": {"type": ["string", "null"], "maxLength": crate::rest::feedback::COMMENT_CHARS},
+        "reporter": {"type": ["string", "null"], "maxLength": crate::rest::NAME_CHARS},
     }));
     let mut stored = map(
         json!({"id": {"type": "integer"}, "prediction_id": {"type": "string"}, "actor": {"type": "string"},
@@ -226,10 +251,31 @@ fn schemas(study: &Study, say: Say) -> Value {
         "NewFeedback".into(),
         json!({"type": "object", "required": ["verdict"], "properties": opinion}),
     );
+    schemas.extend(cycle_schemas(study));
     schemas.insert("Feedback".into(), json!({"type": "object", "properties": stored}));
     schemas.insert("Alert".into(), monitoring::alert());
     schemas.insert("Problem".into(), problem_schema());
     Value::Object(schemas)
+}
+
+/// What reviewers and those who turn the cycle send.
+fn cycle_schemas(study: &Study) -> Map<String, Value> {
+    let name = || json!({"type": "string", "minLength": 1, "maxLength": crate::rest::NAME_CHARS});
+    map(json!({
+        "Resolution": {"type": "object", "required": ["reviewer"], "properties": {
+            "reviewer": name(),
+            "outcome": {"type": "string", "enum": ["case", "dismissed"], "default": "case"},
+            "severity": {"type": "string", "enum": severity_codes(study)},
+            "rarity": {"type": ["string", "null"], "enum": with_null(Rarity::ALL.map(|rarity| json!(rarity.code())).into())},
+            "disease_code": {"type": ["string", "null"], "maxLength": crate::rest::feedback::DISEASE_CODE_CHARS},
+            "comment": {"type": ["string", "null"], "maxLength": crate::rest::feedback::COMMENT_CHARS}}},
+        "Suggestions": {"type": "object", "properties": {
+            "number": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 20}, "requested_by": name()}},
+        "Retraining": {"type": "object", "required": ["mode", "requested_by"], "properties": {
+            "mode": {"type": "string", "enum": crate::rest::cycle::MODES}, "requested_by": name()}},
+        "Approval": {"type": "object", "required": ["approver"], "properties": {
+            "approver": name(), "reason": {"type": "string", "maxLength": 500}}},
+    }))
 }
 
 /// One input: its type, limits or codes, label, unit and LOINC code.

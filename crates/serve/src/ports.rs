@@ -76,6 +76,21 @@ pub trait Catalogue: Send + Sync {
     fn datasets(&self) -> Result<Value, CatalogueError>;
 }
 
+/// The circle from opinions to data, where it needs more than the registry.
+pub trait Circle: Send + Sync {
+    /// Brings the confirmed cases of resolved reviews into the data. Those that must wait are taken by the next call.
+    fn collect(&self) -> Pending<Result<(), CircleError>>;
+
+    /// Opens reviews of unanswered alarms and of at most `number` patients whose outcome would teach most; what was opened,
+    /// as `hoofbeat review suggest --json` prints it.
+    fn suggest(&self, number: usize, actor: String) -> Pending<Result<Value, CircleError>>;
+}
+
+/// The circle did not turn; nothing was lost.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the circle stands still: {0}")]
+pub struct CircleError(pub String);
+
 /// The data catalogue could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the data catalogue is not available: {0}")]

@@ -45,7 +45,7 @@ impl Record<'_> {
     }
 
     /// Whether the record's numbers are positions in this study.
-    pub(crate) fn fits(&self, study: &Study) -> bool {
+    pub fn fits(&self, study: &Study) -> bool {
         let prediction = &self.prediction;
         let noted = study.note().is_some() && prediction.note.is_some();
         let parts = study.features().len() + usize::from(noted);

@@ -35,20 +35,28 @@ fn all() -> Vec<Route> {
     routes
 }
 
-fn api() -> [Route; 12] {
-    [
+fn api() -> Vec<Route> {
+    vec![
         ("/api/v1/predictions", post(rest::predictions::create)),
         (BATCH, post(rest::batch::create)),
         ("/api/v1/predictions/{id}", get(rest::predictions::show)),
         ("/api/v1/predictions/{id}/feedback", post(rest::feedback::create)),
         ("/api/v1/reviews", get(rest::records::reviews)),
+        ("/api/v1/reviews/suggestions", post(rest::reviews::suggest)),
+        ("/api/v1/reviews/{id}", get(rest::reviews::show)),
+        ("/api/v1/reviews/{id}/resolution", post(rest::reviews::resolve)),
+        ("/api/v1/retrainings", get(rest::cycle::list).post(rest::cycle::start)),
+        ("/api/v1/retrainings/{id}", get(rest::cycle::show)),
         ("/api/v1/audit", get(rest::records::audit)),
         ("/api/v1/datasets", get(rest::records::datasets)),
         ("/api/v1/models", get(rest::models::list)),
+        ("/api/v1/models/history", get(rest::cycle::history)),
         ("/api/v1/models/champion", get(rest::models::champion)),
         ("/api/v1/models/rollback", post(rest::models::rollback)),
         ("/api/v1/models/{version}", get(rest::models::show)),
         ("/api/v1/models/{version}/promote", post(rest::models::promote)),
+        ("/api/v1/models/{version}/approve", post(rest::cycle::approve)),
+        ("/api/v1/models/{version}/reject", post(rest::cycle::reject)),
     ]
 }
 
@@ -64,11 +72,18 @@ fn monitoring() -> [Route; 6] {
     ]
 }
 
-fn pages() -> [Route; 8] {
-    [
+fn pages() -> Vec<Route> {
+    vec![
         ("/", get(web::form::page).post(web::form::submit)),
         ("/cases/{id}", get(web::case::page)),
         ("/cases/{id}/feedback", get(web::feedback::page).post(web::feedback::submit)),
+        ("/reviews", get(web::reviews::list).post(web::reviews::suggest)),
+        ("/reviews/{id}", get(web::reviews::page).post(web::reviews::submit)),
+        ("/cycle", get(web::cycle::page)),
+        ("/cycle/retrain", post(web::cycle::retrain)),
+        ("/cycle/rollback", post(web::cycle::rollback)),
+        ("/cycle/{version}/approval", post(web::cycle::answer)),
+        ("/cycle/changes/{id}", get(web::cycle::change)),
         ("/model", get(web::model_card::page)),
         ("/model/card", get(web::model_card::file)),
         ("/monitor", get(web::monitor::page)),

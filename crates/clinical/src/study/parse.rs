@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{
-    Abstention, Accepts, Alarm, Card, Category, Choice, Feature, FewShot, Gate, Imbalance, Input, Kind,
-    Learner, Lightgbm, Mlp, NumberWords, Predictor, RarityLabels, Resampling, Scaling, Search, SeverityClass,
-    Split, Study, StudyError, Targets, Training, Verification, Xgboost,
+    Abstention, Accepts, Alarm, Card, Category, Choice, Cycle, Feature, FewShot, Gate, Imbalance, Input,
+    Kind, Learner, Lightgbm, Mlp, NumberWords, Predictor, RarityLabels, Resampling, Scaling, Search,
+    SeverityClass, Split, Study, StudyError, Targets, Training, Verification, Xgboost,
 };
 use crate::note::{NoteField, NoteTerm, Reading, Vocabulary};
 use crate::{Domain, Language, Text};
@@ -47,6 +47,8 @@ struct RawStudy {
     gate: Vec<Gate>,
     #[serde(default)]
     verification: Verification,
+    #[serde(default)]
+    cycle: Cycle,
     #[serde(default)]
     card: Card,
 }
@@ -172,6 +174,7 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
     };
     check_learners(&training, &xgboost, &raw.lightgbm, &raw.mlp)?;
     raw.few_shot.check().map_err(|problem| invalid("[few_shot]", problem))?;
+    raw.cycle.check().map_err(|problem| invalid("[cycle]", problem))?;
     raw.abstention.check().map_err(|problem| invalid("[abstention]", problem))?;
     check_imbalance(&raw.imbalance, &features)?;
     raw.gate.iter().try_for_each(|gate| check_features("[[gate]], `by`", &gate.by, &features))?;
@@ -200,6 +203,7 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
         targets: raw.targets,
         gates: raw.gate,
         verification: raw.verification,
+        cycle: raw.cycle,
         card: raw.card,
         domain,
         source: source.to_owned(),

@@ -8,10 +8,13 @@ mod evaluate;
 mod ingest;
 mod model;
 mod monitor;
+mod outcome;
 mod predict;
 mod report;
 mod retrain;
+mod review;
 mod run;
+mod schedule;
 mod serve;
 mod source;
 mod study;
@@ -42,6 +45,9 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<Done> {
         Command::Retrain(retrain) => retrain::run(global, &retrain),
         Command::Monitor(monitor) => monitor::run(global, &monitor),
         Command::Alert(alert) => alert::run(global, &alert),
+        Command::Review(review) => review::run(global, review),
+        Command::Outcome(outcome) => outcome::run(global, &outcome),
+        Command::Schedule(schedule) => schedule::run(global, &schedule),
         Command::Run(run) => run::run(global, &run),
         Command::Model(model) => model::run(global, model),
         Command::Predict(predict) => predict::run(global, &predict),
@@ -52,6 +58,7 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<Done> {
             clap_complete::generate(shell, &mut Cli::command(), "hoofbeat", &mut stdout());
             Ok(Done::Well)
         }
+        Command::Work { job, attempt } => schedule::work(global, job, attempt),
         Command::LearnWorker { role } => {
             learn::learner::worker_main(&Role::parse(&role)?, stdin(), stdout().lock())?;
             Ok(Done::Well)

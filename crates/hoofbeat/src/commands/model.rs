@@ -2,6 +2,7 @@
 
 mod card;
 mod diff;
+mod history;
 mod reproduce;
 mod verify;
 
@@ -30,6 +31,13 @@ pub(super) fn run(global: &Global, command: Model) -> Result<Done> {
             let model = deployment.model(&model)?;
             promote_model(global, &deployment, &model, &reason, override_gates)
         }
+        Model::Approve { model, approver, reason } => {
+            history::answer(global, &deployment, &model, &approver, &reason, true)
+        }
+        Model::Reject { model, approver, reason } => {
+            history::answer(global, &deployment, &model, &approver, &reason, false)
+        }
+        Model::History { limit } => history::run(global, &deployment, limit),
         Model::Rollback { reason } => rollback(global, &deployment, &reason),
         Model::Verify { model } => verify::run(global, &deployment, &deployment.model(&model)?),
         Model::Diff { first, second, dataset_version, table } => {

@@ -1,5 +1,6 @@
 //! `hoofbeat retrain`: one turn of the cycle.
 
+use ::evaluate::Figure;
 use anyhow::Result;
 use serde_json::json;
 
@@ -7,20 +8,43 @@ use crate::cli::{Global, Retrain, RetrainMode};
 use crate::commands::report;
 use crate::deployment::Deployment;
 use crate::output::{self, Done, table};
-use crate::pipeline::retrain::{self, Measured, Turn};
+use crate::pipeline::orphan::Tally;
+use crate::pipeline::retrain::{self, Cases, DecisionKind, Measured, Mode, Request, Turn};
 
-/// Exit status 3 when the study's gates do not hold for the challenger: the champion stays.
+impl From<RetrainMode> for Mode {
+    fn from(mode: RetrainMode) -> Mode {
+        match mode {
+            RetrainMode::Incremental => Mode::Incremental,
+            RetrainMode::Full => Mode::Full,
+            RetrainMode::Orphan => Mode::Orphan,
+        }
+    }
+}
+
+/// Exit status 3 when the gates do not hold for the challenger: the champion stays.
 pub(super) fn run(global: &Global, command: &Retrain) -> Result<Done> {
     let deployment = Deployment::open(global)?;
-    let turn = match command.mode {
-        RetrainMode::Orphan => retrain::orphan(&deployment, command.dry_run)?,
-    };
+    let turn = retrain::turn(&deployment, command.mode.into(), &Request::by_hand(), command.dry_run)?;
     output::print(global.json, &turn, || text(&turn))?;
     Ok(Done::held(turn.challenger.as_ref().is_none_or(|challenger| challenger.gates_hold)))
 }
 
 fn text(turn: &Turn) -> String {
-    let cases = &turn.cases;
+    let mut lines = match &turn.cases {
+        Cases::Orphans(tally) => orphans(turn, tally),
+        Cases::All(batch) => vec![format!(
+            "{} confirmed cases came after dataset version {}, {} of them from reviews; the newest is {}",
+            batch.added, turn.since_dataset_version, batch.of_reviews, turn.dataset_version
+        )],
+    };
+    match &turn.challenger {
+        None => lines.push(format!("nothing to learn: {} stays the champion", turn.champion)),
+        Some(challenger) => lines.extend(challenger_text(turn, challenger)),
+    }
+    lines.join("\n")
+}
+
+fn orphans(turn: &Turn, cases: &Tally) -> Vec<String> {
     let mut lines = vec![format!(
         "{} confirmed orphan cases between dataset versions {} and {}",
         cases.found, turn.since_dataset_version, turn.dataset_version
@@ -36,34 +60,42 @@ fn text(turn: &Turn) -> String {
         let name = if code.is_empty() { "(no disease code)" } else { code };
         lines.push(format!("  {count:>6} added: {name}"));
     }
-    match &turn.challenger {
-        None => lines.push(format!("nothing to learn: {} stays the champion", turn.champion)),
-        Some(challenger) => lines.extend(challenger_text(turn, challenger)),
-    }
-    lines.join("\n")
+    lines
 }
 
 fn challenger_text(turn: &Turn, challenger: &Measured) -> Vec<String> {
     let name = challenger.model.map_or_else(|| "dry run".to_owned(), |model| model.to_string());
-    let number = |value: &serde_json::Value| value.as_f64().map_or("-".to_owned(), |v| format!("{v:.4}"));
-    let mut rows = vec![vec!["validation set".to_owned(), turn.champion.to_string(), name.clone()]];
-    let pairs = challenger.compared.iter();
-    rows.extend(
-        pairs.map(|(figure, pair)| {
-            vec![(*figure).to_owned(), number(&pair.champion), number(&pair.challenger)]
-        }),
-    );
+    let number = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
+    let apart = |figure: &Figure| match figure.estimate() {
+        Some(e) => format!("{:+.4} ({:+.4} to {:+.4})", e.value, e.low, e.high),
+        None => "-".to_owned(),
+    };
+    let head =
+        ["validation set".to_owned(), turn.champion.to_string(), name.clone(), "difference".to_owned()];
+    let mut rows = vec![head.to_vec()];
+    rows.extend(challenger.comparison.compared.iter().map(|(figure, pair)| {
+        vec![figure.clone(), number(pair.champion), number(pair.challenger), apart(&pair.difference)]
+    }));
     let mut lines = vec![table(&rows), "gates".to_owned()];
     lines.push(report::gates(&json!({ "verdicts": challenger.validation["gates"] })));
-    lines.push(match (challenger.promoted, challenger.gates_hold, challenger.model.is_some()) {
-        (true, ..) => format!(
+    for limit in &challenger.comparison.limits {
+        lines.push(format!("  {:<7} {}", if limit.holds { "holds" } else { "FAILS" }, limit.because));
+    }
+    lines.push(match turn.decision {
+        DecisionKind::Promoted => format!(
             "{name} is the champion now, after {}; `hoofbeat model rollback` goes back",
             turn.champion
         ),
-        (false, true, false) => "the gates hold; nothing was stored".to_owned(),
-        (false, false, false) => "the gates do not hold; nothing was stored".to_owned(),
-        (false, true, true) => format!("{name} passed its gates and was not promoted"),
-        (false, false, true) => {
+        DecisionKind::Rehearsed if challenger.gates_hold => "the gates hold; nothing was stored".to_owned(),
+        DecisionKind::Rehearsed => "the gates do not hold; nothing was stored".to_owned(),
+        DecisionKind::Waits => {
+            format!("{name} waits for a second person: `hoofbeat model approve {name} --approver NAME`")
+        }
+        DecisionKind::Shadow => format!("{name} answers unseen beside {} first", turn.champion),
+        DecisionKind::Held | DecisionKind::Nothing if challenger.gates_hold => {
+            format!("{name} passed its gates and was not promoted: {}", turn.because.join("; "))
+        }
+        DecisionKind::Held | DecisionKind::Nothing => {
             format!("the gates do not hold: {name} stays a candidate, {} the champion", turn.champion)
         }
     });

@@ -10,14 +10,15 @@ use tokio::net::TcpListener;
 
 use crate::cli::{Global, Serve};
 use crate::deployment::{self, Deployment};
+use crate::keeper::Keeper;
 use crate::output::Done;
 use crate::pipeline::notify;
-use crate::serving::{Datasets, Log, Served, Throne};
+use crate::serving::{Datasets, Log, Served, Throne, Turning};
 
 pub(super) fn run(global: &Global, command: &Serve) -> Result<Done> {
     let deployment = Deployment::open(global)?;
     let address = command.listen.unwrap_or(deployment.config.server.listen);
-    serve(deployment, address)
+    serve(global, deployment, address)
 }
 
 /// Without user accounts, only this machine may reach the server, unless a gateway stands in front.
@@ -32,7 +33,7 @@ pub(super) fn check_address(deployment: &Deployment, address: SocketAddr) -> Res
 }
 
 /// Serves until the process is asked to stop; requests in flight are finished first.
-pub(super) fn serve(deployment: Deployment, address: SocketAddr) -> Result<Done> {
+pub(super) fn serve(global: &Global, deployment: Deployment, address: SocketAddr) -> Result<Done> {
     check_address(&deployment, address)?;
     let log = PredictionLog::open(&deployment.data_dir.join("predictions"))?;
     let deployment = Arc::new(deployment);
@@ -44,11 +45,16 @@ pub(super) fn serve(deployment: Deployment, address: SocketAddr) -> Result<Done>
         champions: Arc::new(Throne(served)),
         log: Arc::new(Log(log)),
         catalogue: Arc::new(Datasets(deployment.lake.clone())),
+        circle: Arc::new(Turning(Arc::clone(&deployment))),
         registry: Arc::clone(&deployment.registry),
         study: Arc::clone(&deployment.study),
         clock: Arc::new(deployment::now),
         version: Version { version: env!("CARGO_PKG_VERSION").to_owned(), commit: String::new() },
-        settings: Settings { alert_sinks, ..Settings::default() },
+        settings: Settings {
+            alert_sinks,
+            confirmations: deployment.config.review.confirmations,
+            ..Settings::default()
+        },
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(threads()).enable_all().build()?;
@@ -58,6 +64,8 @@ pub(super) fn serve(deployment: Deployment, address: SocketAddr) -> Result<Done>
         })?;
         let address = listener.local_addr()?;
         deployment.progress.say(&format!("hoofbeat is ready at http://{}", readable(address)));
+        // Jobs begin once there is a server that they could disturb.
+        let _keeper = Keeper::start(Arc::clone(&deployment), global.clone());
         serve::serve(listener, state, stop_signal()?).await?;
         anyhow::Ok(())
     })?;

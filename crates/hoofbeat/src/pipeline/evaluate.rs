@@ -6,8 +6,8 @@ use anyhow::{Result, anyhow};
 use clinical::{Rarity, Study};
 use evaluate::reference::{DIMS, Preset, Reference, Score};
 use evaluate::{
-    Answer, Bootstrap, Cells, Disease, DiseaseCounts, Figures, Grouping, InputLimit, Report, Subgroup,
-    Sufficiency, Verdict,
+    Answer, Bootstrap, Cells, Contrast, Disease, DiseaseCounts, Figures, Grouping, InputLimit, Report,
+    Subgroup, Sufficiency, Verdict,
 };
 use lake::DatasetVersion;
 use learn::verify::Verification;
@@ -97,11 +97,27 @@ pub fn evaluate(scorer: &Scorer, cohort: &Cohort, set: Set, dataset: &DatasetVer
     })
 }
 
-/// The figures alone, without intervals: to be compared with those of another model on the same patients.
-pub fn figures(scorer: &Scorer, cohort: &Cohort, set: Set) -> Result<Figures> {
-    let answered = Answered::of(scorer, cohort, set)?;
-    let none = Bootstrap { replicates: 0, seed: 0 };
-    Ok(evaluate::evaluate(&answered.cells, &none)?.figures)
+/// Two models beside each other on the same patients.
+#[derive(Debug)]
+pub struct Beside {
+    /// The first model's figures, with their own intervals.
+    pub first: Figures,
+    /// The second less the first, with paired intervals.
+    pub contrasts: Vec<Contrast>,
+}
+
+/// Measures two models on the same patients of one set.
+pub fn beside([first, second]: [&Scorer; 2], cohort: &Cohort, set: Set) -> Result<Beside> {
+    let bootstrap = Bootstrap { seed: second.study().split.seed, ..Bootstrap::default() };
+    let answered = [first, second].map(|scorer| Answered::of(scorer, cohort, set));
+    let [first, second] = answered;
+    let (first, second) = (first?.cells, second?.cells);
+    let (contrasts, report) = std::thread::scope(|scope| {
+        let report = scope.spawn(|| evaluate::evaluate(&first, &bootstrap));
+        (evaluate::contrast(&first, &second, &bootstrap), report.join())
+    });
+    let report = report.map_err(|_| anyhow!("an evaluating thread failed"))??;
+    Ok(Beside { first: report.figures, contrasts: contrasts? })
 }
 
 /// A model's test set, opened now or before.

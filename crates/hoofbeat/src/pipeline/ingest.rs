@@ -43,7 +43,7 @@ pub fn mapping(path: &Path) -> Result<Mapping> {
 }
 
 /// The rule that deals split slots to new patients: the study's seed and the stratum's name decide.
-fn slot_rule(study: &Study) -> impl FnMut(&str, u64) -> u8 + Send + 'static {
+pub(super) fn slot_rule(study: &Study) -> impl FnMut(&str, u64) -> u8 + Send + 'static {
     let mut slots = prepare::split::Slots::new(study.split.seed);
     move |stratum, n| slots.slot(stratum, n)
 }

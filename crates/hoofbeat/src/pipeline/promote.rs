@@ -55,9 +55,19 @@ pub fn act<T>(
     reason: &str,
     decide: impl FnOnce(&Act<'_>) -> Result<T>,
 ) -> Result<T> {
+    act_as(deployment, &deployment::actor(), reason, decide)
+}
+
+/// Runs one decision of somebody who is named.
+pub fn act_as<T>(
+    deployment: &Deployment,
+    actor: &str,
+    reason: &str,
+    decide: impl FnOnce(&Act<'_>) -> Result<T>,
+) -> Result<T> {
     debug_assert!(deployment.data_dir.exists());
-    let (key, actor) = (Uuid::now_v7().to_string(), deployment::actor());
-    decide(&Act { key: &key, actor: &actor, reason, at: deployment::now() })
+    let key = Uuid::now_v7().to_string();
+    decide(&Act { key: &key, actor, reason, at: deployment::now() })
 }
 
 /// Whether somebody promoted the model although its gates had failed.

@@ -99,7 +99,8 @@ pub fn reproduce(deployment: &Deployment, model: &Model) -> Result<Reproduction>
         run: manifest.lineage.get("run").cloned().unwrap_or_default(),
     };
     let place = Temporary::new(deployment);
-    let (origin, digest, cohort) = match manifest.lineage.get("parent") {
+    let revised = manifest.lineage.get("mode").is_some_and(|mode| mode == retrain::Mode::Orphan.name());
+    let (origin, digest, cohort) = match manifest.lineage.get("parent").filter(|_| revised) {
         Some(parent) => {
             let champion = deployment.model(parent)?;
             let (bundle, cohort) =
@@ -111,9 +112,7 @@ pub fn reproduce(deployment: &Deployment, model: &Model) -> Result<Reproduction>
         None => {
             let text = std::str::from_utf8(registered.file(files::STUDY)?)?;
             let study = Study::parse(text).context("the study in the bundle is not valid")?;
-            let report: Value = registered.json(files::REPORT)?;
-            let order: Order = serde_json::from_value(report["training"].clone())
-                .context("the bundle does not say what the model was made from")?;
+            let order = train::order_of(&registered)?;
             let made = train::make(deployment, &study, &order)?;
             let digest = train::write(&place.0, &study, &made, &identity)?;
             (Origin::Trained(order), digest, made.into_cohort())

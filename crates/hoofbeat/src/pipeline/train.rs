@@ -1,5 +1,6 @@
 //! Train: a pinned dataset version -> a registered candidate with its bundle, measured on validation.
 
+mod continued;
 mod fitting;
 mod prepared;
 
@@ -10,16 +11,19 @@ use anyhow::{Context, Result, bail};
 use clinical::Study;
 use clinical::study::{Parameters, Resampling};
 use learn::augment::Augmented;
+use learn::bundle::Bundle;
 use learn::learner::Trainer;
 use learn::notes::NoteModel;
 use learn::{crossfit, model};
 use prepare::{Cohort, Set, SplitReport};
-use registry::{Model, NewModel, NewRun, RunState};
+use registry::{Model, ModelVersion, NewModel, NewRun, RunState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use self::continued::Parent;
+pub(super) use self::continued::order as continue_from;
 use self::fitting::Fitting;
 pub use self::fitting::few_shot;
 use self::prepared::Prepared;
@@ -56,6 +60,19 @@ pub struct Order {
     pub parameters: Parameters,
     /// How synthetic cases are made.
     pub resampling: Resampling,
+    /// The model that the training went on from; none of one that began at nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continued: Option<Continued>,
+}
+
+/// Where a continued training began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Continued {
+    pub parent: ModelVersion,
+    /// The dataset version that the parent's members were trained on.
+    pub known: u64,
+    /// What a case of it counts.
+    pub replay: f64,
 }
 
 /// What the run says of itself, kept with the run and in the bundle.
@@ -146,7 +163,7 @@ fn begin(deployment: &Deployment, asked: Asked) -> Result<(String, Option<Claim>
 
 fn fit(deployment: &Deployment, asked: Asked, run: &str) -> Result<Trained> {
     let study = deployment.study.as_ref();
-    let prepared = Prepared::of(deployment, study, asked.dataset_version)?;
+    let prepared = Prepared::of(deployment, study, asked.dataset_version, None)?;
     let search = match asked.trials {
         0 => None,
         // A trial trains its folds one after the other, and trials run side by side.
@@ -159,8 +176,14 @@ fn fit(deployment: &Deployment, asked: Asked, run: &str) -> Result<Trained> {
     let planned = || study.parameters(asked.learner.unwrap_or(study.training.learner));
     let parameters = search.as_ref().map_or_else(planned, |found| found.parameters.clone());
     let resampling = search.as_ref().map_or(study.imbalance.method, |found| found.resampling);
-    let order = Order { dataset_version: asked.dataset_version, seed: asked.seed, parameters, resampling };
-    let made = fitted(deployment, study, prepared, &order, asked.workers)?;
+    let order = Order {
+        dataset_version: asked.dataset_version,
+        seed: asked.seed,
+        parameters,
+        resampling,
+        continued: None,
+    };
+    let made = fitted(deployment, study, prepared, &order, asked.workers, None)?;
     let model = register(deployment, study, &made, run)?;
     let (evaluation, report) = measure(deployment, &model, &made, run)?;
     let gates_hold = promote::judge(deployment, &model, &evaluation)?;
@@ -208,10 +231,19 @@ impl Made {
     }
 }
 
+/// What a trained model's members were made by, as its bundle says. A revision has its parent's members.
+pub fn order_of(bundle: &Bundle) -> Result<Order> {
+    let report: Value = bundle.json(learn::bundle::files::REPORT)?;
+    serde_json::from_value(report["training"].clone())
+        .context("the bundle does not say what the model was made from")
+}
+
 /// Counts the dataset version and fits: everything that decides a model's content. Registers nothing.
 pub fn make(deployment: &Deployment, study: &Study, order: &Order) -> Result<Made> {
-    let prepared = Prepared::of(deployment, study, order.dataset_version)?;
-    fitted(deployment, study, prepared, order, None)
+    let parent = order.continued.as_ref().map(|from| Parent::open(deployment, from)).transpose()?;
+    let preprocessor = parent.as_ref().map(Parent::preprocessor).transpose()?;
+    let prepared = Prepared::of(deployment, study, order.dataset_version, preprocessor)?;
+    fitted(deployment, study, prepared, order, None, parent.as_ref())
 }
 
 fn fitted(
@@ -220,6 +252,7 @@ fn fitted(
     prepared: Prepared,
     order: &Order,
     workers: Option<usize>,
+    parent: Option<&Parent<'_>>,
 ) -> Result<Made> {
     let recipe = fitting::recipe(study, &order.parameters, order.seed);
     let trainer = trainer(deployment)?;
@@ -236,7 +269,10 @@ fn fitted(
         resampling: order.resampling,
         trainer: &trainer,
     };
-    let (fitted, imbalance) = fitting.balanced()?;
+    let (fitted, imbalance) = match parent {
+        Some(parent) => (parent.go_on(&fitting)?, None),
+        None => fitting.balanced()?,
+    };
     let Prepared { dataset, counted, preprocessor, weights, .. } = &prepared;
     let notes = notes::fit(&deployment.lake, study, dataset.version, &fitted, weights)?;
     let record = Record {
@@ -277,29 +313,36 @@ pub struct Identity {
 
 /// Writes a bundle to `folder`, which must not exist; answers its digest.
 pub fn write(folder: &Path, study: &Study, made: &Made, identity: &Identity) -> Result<String> {
+    Ok(bundle(study, made, identity)?.write(folder)?)
+}
+
+/// A fitted model's bundle, in no folder yet.
+pub fn bundle(study: &Study, made: &Made, identity: &Identity) -> Result<Bundle> {
     let order = &made.record.order;
-    let lineage = [
+    let mut lineage: BTreeMap<String, String> = [
         ("run", identity.run.clone()),
         ("seed", order.seed.to_string()),
         ("learner", made.fitted.members.first().map(|member| member.engine.clone()).unwrap_or_default()),
-    ];
-    let digest = model::write(
-        folder,
-        &model::Parts {
-            version: identity.version.clone(),
-            created_at: identity.created_at.clone(),
-            dataset_version: order.dataset_version,
-            lineage: lineage.map(|(name, value)| (name.to_owned(), value)).into(),
-            study,
-            preprocessor: &made.prepared.preprocessor,
-            fitted: &made.fitted,
-            notes: made.notes.as_ref(),
-            weights: &made.prepared.weights,
-            record: &serde_json::to_value(&made.record)?,
-            seed: order.seed,
-        },
-    )?;
-    Ok(digest)
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    if let Some(from) = &order.continued {
+        let parent = [("mode", "incremental".to_owned()), ("parent", from.parent.to_string())];
+        lineage.extend(parent.map(|(name, value)| (name.to_owned(), value)));
+    }
+    Ok(model::bundle(&model::Parts {
+        version: identity.version.clone(),
+        created_at: identity.created_at.clone(),
+        dataset_version: order.dataset_version,
+        lineage,
+        study,
+        preprocessor: &made.prepared.preprocessor,
+        fitted: &made.fitted,
+        notes: made.notes.as_ref(),
+        weights: &made.prepared.weights,
+        record: &serde_json::to_value(&made.record)?,
+        seed: order.seed,
+    })?)
 }
 
 /// Writes the bundle under the next version and registers the candidate.

@@ -4,6 +4,7 @@
 
 mod abstain;
 mod architecture;
+mod cycle;
 mod dataset;
 mod doctor;
 mod finite;

@@ -5,15 +5,15 @@
 
 mod again;
 mod assemble;
-mod csv;
+pub(crate) mod csv;
 mod fields;
-mod format;
+pub(crate) mod format;
 mod identity;
 mod layout;
 mod lines;
-mod ndjson;
-mod parquet;
-mod record;
+pub(crate) mod ndjson;
+pub(crate) mod parquet;
+pub(crate) mod record;
 
 use std::{
     io::Read,

@@ -28,12 +28,13 @@ fn promotion_moves_the_epoch_retires_the_champion_and_is_told() {
     let champion = registry.champion().unwrap().unwrap();
     assert_eq!((champion.epoch, champion.model.version), (2, b));
 
-    let last = registry.audit(0, 100).unwrap().pop().unwrap();
-    assert_eq!(
-        (last.action.as_str(), last.subject.as_str(), last.actor.as_str()),
-        ("model.promote", "m-0002", "ana")
-    );
-    assert_eq!(last.detail["previous"], "m-0001");
+    let told = registry.audit(0, 100).unwrap();
+    let [.., promoted, recorded] = told.as_slice() else { panic!("the audit is too short") };
+    for (entry, action) in [(promoted, "model.promote"), (recorded, "change.record")] {
+        let said = (entry.action.as_str(), entry.subject.as_str(), entry.actor.as_str());
+        assert_eq!(said, (action, "m-0002", "ana"));
+        assert_eq!(entry.detail["previous"], "m-0001");
+    }
 }
 
 #[test]

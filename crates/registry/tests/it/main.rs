@@ -5,9 +5,12 @@
 mod alerts;
 mod audit_chain;
 mod champions;
+mod changes;
 mod crash;
+mod jobs;
 mod opinions;
 mod postgres;
+mod queue;
 mod records;
 mod sources;
 mod trials;

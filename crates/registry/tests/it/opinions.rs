@@ -44,16 +44,19 @@ fn a_review_is_resolved_once() {
     let case =
         Outcome::Case { severity: "chronic".into(), rarity: Some("orphan".into()), disease_code: None };
     let found = Resolution { outcome: case, comment: None };
-    let done = registry.resolve_review(id, &found, &act("s1")).unwrap();
+    let done = registry.resolve_review(id, &found, 1, &act("s1")).unwrap();
     assert_eq!(
         (done.state, done.resolved_by.as_deref(), &done.resolution),
         (ReviewState::Resolved, Some("ana"), &Some(found.clone()))
     );
-    assert_eq!(registry.resolve_review(id, &found, &act("s2")).unwrap(), done);
+    assert_eq!(registry.resolve_review(id, &found, 1, &act("s2")).unwrap(), done);
     let dismissed = Resolution { outcome: Outcome::Dismissed, comment: None };
-    assert!(matches!(registry.resolve_review(id, &dismissed, &act("s3")), Err(Error::Conflict { .. })));
+    assert!(matches!(registry.resolve_review(id, &dismissed, 1, &act("s3")), Err(Error::Conflict { .. })));
     for unknown in [99, u64::MAX] {
-        assert!(matches!(registry.resolve_review(unknown, &found, &act("s4")), Err(Error::UnknownReview(_))));
+        assert!(matches!(
+            registry.resolve_review(unknown, &found, 1, &act("s4")),
+            Err(Error::UnknownReview(_))
+        ));
     }
 
     let ids = |state| registry.reviews(state, 0, 10).unwrap().into_iter().map(|r| r.id).collect::<Vec<_>>();
@@ -61,7 +64,8 @@ fn a_review_is_resolved_once() {
         (ids(None), ids(Some(ReviewState::Open)), ids(Some(ReviewState::Resolved))),
         (vec![id, other], vec![other], vec![id])
     );
-    assert_eq!(registry.reviews(None, id, 10).unwrap()[0].id, other);
+    let first = registry.review(id).unwrap().place;
+    assert_eq!(registry.reviews(None, first, 10).unwrap()[0].id, other);
     assert_eq!(registry.review(id).unwrap(), done);
 }
 
@@ -73,7 +77,7 @@ fn what_is_said_of_a_patient_stays_out_of_the_audit_and_of_debug_output() {
     let case =
         Outcome::Case { severity: "chronic".into(), rarity: None, disease_code: Some("ORPHA:586".into()) };
     let found = Resolution { outcome: case, comment: Some("known since birth".into()) };
-    let review = registry.resolve_review(stored.review, &found, &act("s1")).unwrap();
+    let review = registry.resolve_review(stored.review, &found, 1, &act("s1")).unwrap();
 
     let told = registry.audit(0, 100).unwrap();
     assert_eq!(

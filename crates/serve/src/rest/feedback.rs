@@ -9,9 +9,9 @@ use clinical::{Issue, IssueCode, Rarity, Study};
 use registry::{Act, Feedback, NewFeedback, Verdict};
 
 use super::{
-    ACTOR, idempotency_key,
+    ACTOR, NAME_CHARS, idempotency_key,
     json::{self, NotAnObject, Token},
-    json_response,
+    json_response, person,
     predictions::{self, Logged},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     fault::{Fault, Kind},
 };
 
-const FIELDS: [&str; 5] = ["verdict", "severity", "rarity", "disease_code", "comment"];
+const FIELDS: [&str; 6] = ["verdict", "severity", "rarity", "disease_code", "comment", "reporter"];
 
 /// Longest texts, in characters.
 pub(crate) const DISEASE_CODE_CHARS: usize = 64;
@@ -61,6 +61,8 @@ pub(crate) struct Opinion {
     pub(crate) rarity: Option<String>,
     pub(crate) disease_code: Option<String>,
     pub(crate) comment: Option<String>,
+    /// Who says so, where they give a name.
+    pub(crate) reporter: Option<String>,
 }
 
 impl Opinion {
@@ -79,6 +81,10 @@ impl Opinion {
         let rarity = text(2, 64);
         let disease_code = text(3, DISEASE_CODE_CHARS);
         let comment = text(4, COMMENT_CHARS);
+        let reporter = text(5, NAME_CHARS);
+        if let Some(Err(issue)) = reporter.map(|name| person(ACTOR, FIELDS[5], Some(name))) {
+            issues.push(issue);
+        }
 
         let verdict = match verdict_text {
             Some("confirmed") => Some(Verdict::Confirmed),
@@ -115,6 +121,7 @@ impl Opinion {
                 rarity: owned(rarity),
                 disease_code: owned(disease_code),
                 comment: owned(comment),
+                reporter: owned(reporter),
             }),
             _ => Err(issues),
         }
@@ -127,9 +134,15 @@ pub(crate) async fn record(
     logged: &Logged,
     opinion: Opinion,
     key: String,
-    actor: &'static str,
+    origin: &str,
 ) -> Result<Feedback, Fault> {
     let prediction = logged.id.to_string();
+    let actor = match &opinion.reporter {
+        Some(name) => {
+            person(origin, FIELDS[5], Some(name)).map_err(|issue| Fault::with_issues(vec![issue]))?
+        }
+        None => origin.to_owned(),
+    };
     let (at, verdict) = (app.now(), opinion.verdict);
     let stored = app
         .registry(move |registry| {
@@ -141,7 +154,7 @@ pub(crate) async fn record(
                 disease_code: opinion.disease_code.as_deref(),
                 comment: opinion.comment.as_deref(),
             };
-            registry.record_feedback(&new, &Act { key: &key, actor, reason: "", at })
+            registry.record_feedback(&new, &Act { key: &key, actor: &actor, reason: "", at })
         })
         .await?;
     app.metrics.judged(match verdict {

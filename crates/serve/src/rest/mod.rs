@@ -3,6 +3,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod batch;
+pub(crate) mod cycle;
 pub(crate) mod feedback;
 pub(crate) mod intake;
 pub(crate) mod json;
@@ -10,13 +11,14 @@ pub(crate) mod models;
 pub(crate) mod monitoring;
 pub(crate) mod predictions;
 pub(crate) mod records;
+pub(crate) mod reviews;
 mod rows;
 
 use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
-use clinical::Language;
+use clinical::{Issue, IssueCode, Language};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -39,8 +41,41 @@ pub(crate) fn worded_response(value: &impl Serialize, language: Language) -> Res
     Ok(response)
 }
 
-/// Who acts. There is no sign-in yet, so every caller of the interface is the same one.
+/// Who acts. There is no sign-in yet, so every caller of the interface is the same one, unless it gives a name.
 pub(crate) const ACTOR: &str = "api";
+
+/// Longest name of a person, in characters.
+pub(crate) const NAME_CHARS: usize = 80;
+
+/// A person as the records name them: where they act, and who they say they are.
+///
+/// # Errors
+/// A name that is missing, too long, or holds control characters.
+pub(crate) fn person(origin: &str, field: &str, name: Option<&str>) -> Result<String, Issue> {
+    let expected = |issue: Issue| {
+        issue.expecting(
+            format!("un nombre de 1 a {NAME_CHARS} caracteres"),
+            format!("a name of 1 to {NAME_CHARS} characters"),
+        )
+    };
+    match name.map(str::trim).filter(|name| !name.is_empty()) {
+        None => Err(expected(Issue::new(field, IssueCode::Missing))),
+        Some(name) if name.chars().count() > NAME_CHARS || name.chars().any(char::is_control) => {
+            Err(expected(Issue::new(field, IssueCode::OutOfRange)))
+        }
+        Some(name) => Ok(format!("{origin}:{name}")),
+    }
+}
+
+/// The fields of a body that must be one JSON object.
+pub(crate) fn fields<'a>(body: &'a [u8], names: &[&str]) -> Result<Vec<json::Token<'a>>, Fault> {
+    json::object(body, names.len(), |name| names.iter().position(|known| *known == name)).map_err(|error| {
+        match error {
+            json::NotAnObject::Broken => Fault::new(Kind::BrokenJson),
+            json::NotAnObject::OtherType => Fault::new(Kind::Invalid),
+        }
+    })
+}
 
 /// The key under which a write is repeated harmlessly: the client's, or a fresh one.
 ///

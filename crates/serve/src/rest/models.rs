@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Longest reason, in characters.
-const REASON_CHARS: usize = 500;
+pub(crate) const REASON_CHARS: usize = 500;
 
 #[derive(Serialize)]
 struct Listed {
@@ -113,7 +113,7 @@ pub(crate) async fn rollback(State(app): Shared, request: Request) -> Result<Res
     changed(&app, promotion).await
 }
 
-async fn changed(app: &App, promotion: Promotion) -> Result<Response, Fault> {
+pub(crate) async fn changed(app: &App, promotion: Promotion) -> Result<Response, Fault> {
     app.state.champions.refresh().await;
     let serving = app.state.champions.current().map(|model| model.reference().version.clone());
     tracing::info!(champion = %promotion.champion, ?serving, "the champion was changed");

@@ -39,7 +39,7 @@ pub(crate) async fn reviews(State(app): Shared, RawQuery(query): RawQuery) -> Re
     let page = Page::read(query.as_deref(), true)?;
     let (state, after, limit) = (page.state, page.after, page.limit);
     let reviews = app.registry(move |registry| registry.reviews(state, after, limit)).await?;
-    let next = reviews.last().filter(|_| reviews.len() == limit as usize).map(|review| review.id);
+    let next = reviews.last().filter(|_| reviews.len() == limit as usize).map(|review| review.place);
     json_response(&Reviews { reviews, next })
 }
 
@@ -61,16 +61,16 @@ pub(crate) async fn datasets(State(app): Shared) -> Result<Response, Fault> {
 }
 
 /// Which part of a list is asked for.
-struct Page {
+pub(crate) struct Page {
     state: Option<ReviewState>,
     after: u64,
-    limit: u32,
+    pub(crate) limit: u32,
 }
 
 impl Page {
     /// # Errors
     /// 422 with every parameter that is wrong.
-    fn read(query: Option<&str>, states: bool) -> Result<Page, Fault> {
+    pub(crate) fn read(query: Option<&str>, states: bool) -> Result<Page, Fault> {
         let mut page = Page { state: None, after: 0, limit: DEFAULT_LIMIT };
         let mut issues = Vec::new();
         for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {

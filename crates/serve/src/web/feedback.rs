@@ -44,6 +44,7 @@ pub(crate) struct OpinionView {
     pub(crate) rarities: Vec<ChoiceView>,
     pub(crate) disease_code: String,
     pub(crate) comment: String,
+    pub(crate) reporter: String,
     pub(crate) error: Option<String>,
     pub(crate) error_field: String,
 }
@@ -72,6 +73,7 @@ impl OpinionView {
             rarities: rarities.collect(),
             disease_code: String::new(),
             comment: String::new(),
+            reporter: String::new(),
             error: None,
             error_field: String::new(),
         }
@@ -88,6 +90,7 @@ impl OpinionView {
         self.unknown = field(fields, "severity") == UNKNOWN;
         field(fields, "disease_code").clone_into(&mut self.disease_code);
         field(fields, "comment").clone_into(&mut self.comment);
+        field(fields, "reporter").clone_into(&mut self.reporter);
         OpinionView { error: Some(error), error_field: error_field.to_owned(), ..self }
     }
 }
@@ -141,8 +144,9 @@ fn check(logged: &Logged, fields: &[(String, String)]) -> Result<Opinion, Issue>
         return Err(Issue::new("severity", IssueCode::Missing));
     }
     let severity = if severity == UNKNOWN { "" } else { severity };
-    let texts =
-        [verdict, severity, field(fields, "rarity"), field(fields, "disease_code"), field(fields, "comment")];
+    let rest = ["rarity", "disease_code", "comment", "reporter"].map(|name| field(fields, name));
+    let [rarity, disease_code, comment, reporter] = rest;
+    let texts = [verdict, severity, rarity, disease_code, comment, reporter];
     let tokens = texts.map(|text| Token::Text(text.into()));
     Opinion::check(logged.study(), &tokens).map_err(|mut issues| issues.swap_remove(0))
 }

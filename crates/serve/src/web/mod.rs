@@ -6,12 +6,15 @@
 
 pub(crate) mod case;
 mod chart;
+mod confirm;
+pub(crate) mod cycle;
 pub(crate) mod docs;
 pub(crate) mod feedback;
 pub(crate) mod form;
 pub(crate) mod model_card;
 pub(crate) mod monitor;
 mod result;
+pub(crate) mod reviews;
 mod waterfall;
 mod words;
 

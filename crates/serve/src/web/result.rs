@@ -33,6 +33,8 @@ pub(crate) struct ResultView {
     pub(crate) inputs: Vec<Fact>,
     pub(crate) thanks: Option<String>,
     pub(crate) opinion: OpinionView,
+    /// Whether the page asks for an opinion.
+    pub(crate) asks: bool,
 }
 
 pub(crate) struct NearestView {
@@ -140,6 +142,7 @@ impl ResultView {
             inputs: study.features().iter().map(fact).chain(note_fact(study, prediction, w)).collect(),
             thanks: feedback.map(|feedback| thanks(feedback, reviewed, w)),
             opinion: OpinionView::new(logged, fresh_key(), w),
+            asks: true,
             label: if unsure { w.t("unsure") } else { label },
         }
     }

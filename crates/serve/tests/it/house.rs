@@ -19,7 +19,9 @@ use registry::Registry;
 use serde_json::Value;
 use serve::{
     Settings, State, Version,
-    ports::{Catalogue, CatalogueError, Champions, LogError, Model, Pending, PredictionLog},
+    ports::{
+        Catalogue, CatalogueError, Champions, Circle, CircleError, LogError, Model, Pending, PredictionLog,
+    },
 };
 use tokio::{net::TcpListener, net::TcpStream, sync::oneshot, task::JoinHandle};
 use uuid::Uuid;
@@ -110,6 +112,22 @@ impl Catalogue for Shelf {
     }
 }
 
+/// Collects every confirmed case into dataset version 4.
+struct Collector(Arc<Registry>);
+
+impl Circle for Collector {
+    fn collect(&self) -> Pending<Result<(), CircleError>> {
+        for review in self.0.uncollected_cases().unwrap() {
+            self.0.case_collected(review.id, Ok(4)).unwrap();
+        }
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn suggest(&self, number: usize, actor: String) -> Pending<Result<Value, CircleError>> {
+        Box::pin(std::future::ready(Ok(serde_json::json!({"asked": number, "by": actor}))))
+    }
+}
+
 pub(crate) struct House {
     pub(crate) address: SocketAddr,
     pub(crate) throne: Arc<Throne>,
@@ -141,6 +159,7 @@ impl House {
             champions: Arc::clone(&throne) as Arc<dyn Champions>,
             log: Arc::new(log.clone()),
             catalogue: Arc::new(Shelf),
+            circle: Arc::new(Collector(Arc::clone(&registry))),
             registry: Arc::clone(&registry),
             study: Arc::new(study),
             clock: Arc::new(time::OffsetDateTime::now_utc),

@@ -12,5 +12,6 @@ mod opinions;
 mod pages;
 mod privacy;
 mod records;
+mod reviews;
 mod swap;
 mod watch;

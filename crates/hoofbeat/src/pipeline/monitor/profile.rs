@@ -126,7 +126,7 @@ impl Profile {
     fn count(deployment: &Deployment, version: u64, scorer: &Scorer) -> Result<Profile> {
         let (lake, study) = (&deployment.lake, scorer.study());
         let sources = sample::by_source(lake, study, None, version)?;
-        let (cohort, ..) = cohort::tally(lake, study, version, deployment.config.threads())?;
+        let (cohort, ..) = cohort::tally(deployment, study, version)?;
         let mut patients: BTreeMap<Cell, u64> = BTreeMap::new();
         let mut severities = vec![0; study.severities().len()];
         for count in cohort.of_set(study, Set::Train) {

@@ -171,6 +171,7 @@ mod tests {
             reasons: reasons.iter().map(|(reason, rows)| ((*reason).to_owned(), *rows)).collect(),
             inputs: Vec::new(),
             note: None,
+            quality: None,
         }
     }
 

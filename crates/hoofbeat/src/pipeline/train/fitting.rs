@@ -101,11 +101,23 @@ impl Fitting<'_> {
 
     /// Fits with the progress of all folds shown as one.
     fn follow(&self, augmented: &[Augmented]) -> Result<Fitted> {
+        let mut progress = self.progress();
+        Ok(crossfit::fit_augmented(
+            &self.prepared.training,
+            augmented,
+            self.recipe,
+            self.trainer,
+            &mut progress,
+        )?)
+    }
+
+    /// Shows how far all folds together have come.
+    pub(super) fn progress(&self) -> impl FnMut(Progress) + use<> {
         let folds = self.prepared.training.folds.len();
         let total = (folds * self.recipe.parameters.rounds()) as u64;
         let task = self.deployment.progress.task("training", Some(total));
         let mut done = vec![0; folds];
-        let mut progress = |progress: Progress| {
+        move |progress: Progress| {
             if let Some(fold) = done.get_mut(progress.job) {
                 // A fold that stopped early is done with all its rounds.
                 *fold = if progress.done { progress.rounds } else { progress.round };
@@ -114,14 +126,7 @@ impl Fitting<'_> {
             if let Some(loss) = progress.held_out_loss {
                 task.note(&format!("(loss {loss:.4})"));
             }
-        };
-        Ok(crossfit::fit_augmented(
-            &self.prepared.training,
-            augmented,
-            self.recipe,
-            self.trainer,
-            &mut progress,
-        )?)
+        }
     }
 }
 

@@ -27,17 +27,48 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    pub(super) fn of(deployment: &Deployment, study: &Study, dataset_version: u64) -> Result<Prepared> {
+    /// `preprocessor`: that of a model to go on from; fitted to the training cases where there is none.
+    pub(super) fn of(
+        deployment: &Deployment,
+        study: &Study,
+        dataset_version: u64,
+        preprocessor: Option<Preprocessor>,
+    ) -> Result<Prepared> {
         let dataset = deployment.lake.version(dataset_version)?;
         let counted = {
             let _task = deployment.progress.task("counting the cohort", None);
             cohort::count(deployment, study, dataset.version)?
         };
         counted.cohort.require_trainable(study)?;
-        let preprocessor = Preprocessor::fit(study, &counted.cohort);
+        let preprocessor = preprocessor.unwrap_or_else(|| Preprocessor::fit(study, &counted.cohort));
         let groups = Groups::of(study, &counted.cohort);
         let (training, weights) = training(study, &counted.cohort, &groups, &preprocessor)?;
         Ok(Prepared { dataset, counted, preprocessor, groups, training, weights })
+    }
+
+    /// The training cases of an earlier dataset version, counted as this one's are. Cases that this one has not are left
+    /// out.
+    pub(super) fn known(&self, study: &Study, earlier: &Cohort) -> Vec<Matrix<f64>> {
+        let folds = Folds::new(&study.split, study.training.folds);
+        let (rows, columns) = (self.weights.len(), self.training.diseases.len());
+        let mut known = vec![Matrix::zeros(rows, columns); folds.count()];
+        // The column of each of the earlier cohort's strata.
+        let column = |stratum: &Stratum| {
+            let of_own = self.counted.cohort.strata().iter().position(|own| own == stratum)?;
+            let disease = disease(self.groups.of_stratum(of_own), stratum)?;
+            self.training.diseases.iter().position(|known| *known == disease)
+        };
+        let columns: Vec<Option<usize>> = earlier.strata().iter().map(column).collect();
+        for count in earlier.of_set(study, Set::Train) {
+            let row = self.weights.binary_search_by_key(&count.cell, |(cell, _)| *cell);
+            let (Ok(row), Some(fold), Some(column)) =
+                (row, folds.of_slot(count.slot), columns[count.stratum])
+            else {
+                continue;
+            };
+            known[fold].row_mut(row)[column] += count.count as f64;
+        }
+        known
     }
 
     /// Whether every possible patient is answered in advance.

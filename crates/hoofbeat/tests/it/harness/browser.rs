@@ -69,12 +69,20 @@ impl Browser {
 
     /// One WebDriver command; its value.
     fn call(&mut self, method: &str, path: &str, body: &Value) -> Value {
+        let value = self.try_call(method, path, body);
+        value.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// One WebDriver command, or what the driver says against it.
+    fn try_call(&mut self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         let text = if method == "POST" { body.to_string() } else { String::new() };
         let headers = [("content-type", "application/json")];
         let reply = self.client.send(method, &format!("{}{path}", self.session), &headers, text.as_bytes());
         let value = reply.json()["value"].clone();
-        assert_eq!(reply.status, 200, "{method} {path}: {}", value["message"].as_str().unwrap_or_default());
-        value
+        match reply.status {
+            200 => Ok(value),
+            _ => Err(value["message"].as_str().unwrap_or_default().to_owned()),
+        }
     }
 
     /// Turns page scripts off or on.
@@ -123,7 +131,8 @@ impl Browser {
     pub(crate) fn sees(&mut self, selector: &str) -> bool {
         let found = self.call("POST", "/elements", &json!({ "using": "css selector", "value": selector }));
         let Some(id) = found[0][ELEMENT].as_str().map(str::to_owned) else { return false };
-        self.call("GET", &format!("/element/{id}/displayed"), &Value::Null) == json!(true)
+        // A page that has just been replaced has taken its elements with it.
+        self.try_call("GET", &format!("/element/{id}/displayed"), &Value::Null) == Ok(json!(true))
     }
 
     /// Waits until an element can be seen.

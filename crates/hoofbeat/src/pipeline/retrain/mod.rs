@@ -1,0 +1,264 @@
+//! Retrain: one turn of the cycle. The champion and what it lacks -> a challenger, measured beside it on the newest
+//! validation set, promoted only through the gates.
+//!
+//! Every mode makes its challenger in its own way ([`making`]); comparing ([`compare`]), deciding and recording
+//! ([`decide`]) are the same for all.
+
+mod compare;
+mod decide;
+mod making;
+
+use anyhow::{Result, anyhow};
+use lake::DatasetVersion;
+use learn::bundle::Bundle;
+use prepare::{Cohort, Set};
+use registry::{Model, ModelVersion, NewModel, NewRun, RunState};
+use serde::Serialize;
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use self::compare::Comparison;
+pub use self::decide::{DecisionKind, Request};
+pub use self::making::{Cases, Mode, revise};
+use self::making::{Making, Plan};
+use super::claim::Claim;
+use super::promote::act_as;
+use super::score::Scorer;
+use super::train::Identity;
+use super::{cohort, collect, evaluate, notes};
+use crate::deployment::{self, Deployment};
+
+/// What a challenger is called that is not stored.
+const DRY_RUN: &str = "dry-run";
+/// Runs that are looked through for interrupted ones.
+const LATEST_RUNS: u32 = 1000;
+
+/// One turn.
+#[derive(Debug, Serialize)]
+pub struct Turn {
+    pub mode: &'static str,
+    /// The champion that the turn began with, and the dataset version whose cases it knows.
+    pub champion: ModelVersion,
+    pub since_dataset_version: u64,
+    pub dataset_version: u64,
+    pub cases: Cases,
+    /// None where there was nothing to learn.
+    pub challenger: Option<Measured>,
+    pub decision: DecisionKind,
+    /// Why, one sentence each.
+    pub because: Vec<String>,
+    /// The change record; none of a dry run and where there was nothing to learn.
+    pub change: Option<u64>,
+}
+
+/// A challenger beside the champion, on the validation set of the newest dataset version.
+#[derive(Debug, Serialize)]
+pub struct Measured {
+    /// None in a dry run.
+    pub model: Option<ModelVersion>,
+    /// The study's gates, and its limits on the difference from the champion.
+    pub gates_hold: bool,
+    pub promoted: bool,
+    #[serde(flatten)]
+    pub comparison: Comparison,
+    pub validation: Value,
+}
+
+impl Turn {
+    /// What a job keeps of it: the validation report is the model's.
+    pub fn summary(&self) -> Value {
+        let challenger = self.challenger.as_ref().map(|challenger| {
+            json!({
+                "model": challenger.model, "gates_hold": challenger.gates_hold,
+                "promoted": challenger.promoted, "compared": challenger.comparison.compared,
+            })
+        });
+        json!({
+            "mode": self.mode, "champion": self.champion, "dataset_version": self.dataset_version,
+            "cases": self.cases, "challenger": challenger, "decision": self.decision,
+            "because": self.because, "change": self.change,
+        })
+    }
+}
+
+/// One turn of the cycle. `dry_run`: nothing is stored.
+pub fn turn(deployment: &Deployment, mode: Mode, request: &Request, dry_run: bool) -> Result<Turn> {
+    fail_interrupted(deployment)?;
+    if !dry_run {
+        // What reviewers confirmed and could not enter the data then does so now.
+        collect::collect(deployment)?;
+    }
+    let champion = deployment.champion()?;
+    let newest = deployment.lake.version(deployment.dataset_version(None)?)?;
+    let bundle = deployment.bundle(&champion)?;
+    let plan = Plan::of(deployment, mode, &champion, &bundle, &newest)?;
+    let mut turn = Turn {
+        mode: mode.name(),
+        champion: champion.version,
+        since_dataset_version: plan.since(),
+        dataset_version: newest.version,
+        cases: plan.cases(),
+        challenger: None,
+        decision: DecisionKind::Nothing,
+        because: Vec::new(),
+        change: None,
+    };
+    if plan.is_empty() {
+        turn.because.push(format!("{} knows all that there is to learn", champion.version));
+        return Ok(turn);
+    }
+    let round = Round { deployment, mode, request, champion: &champion, bundle: &bundle, newest: &newest };
+    match dry_run {
+        true => round.rehearse(plan, &mut turn)?,
+        false => round.run(plan, &mut turn)?,
+    }
+    Ok(turn)
+}
+
+/// Records the runs of turns whose processes are gone as failed.
+fn fail_interrupted(deployment: &Deployment) -> Result<()> {
+    for run in deployment.registry.runs(LATEST_RUNS)? {
+        let of_turn = run.parameters["mode"].as_str().and_then(Mode::of_name).is_some();
+        if run.state != RunState::Running || !of_turn {
+            continue;
+        }
+        let Some(_claim) = Claim::take(deployment, &run.id)? else { continue };
+        // It may have ended between the look and the claim.
+        if deployment.registry.run(&run.id)?.state == RunState::Running {
+            let because = "interrupted: its process ended before the run did";
+            deployment.registry.fail_run(&run.id, deployment::now(), because)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a challenger is made and measured with.
+struct Round<'a> {
+    deployment: &'a Deployment,
+    mode: Mode,
+    request: &'a Request,
+    champion: &'a Model,
+    bundle: &'a Bundle,
+    newest: &'a DatasetVersion,
+}
+
+impl Round<'_> {
+    /// Makes and measures, and stores nothing.
+    fn rehearse(&self, plan: Plan<'_>, turn: &mut Turn) -> Result<()> {
+        let made = plan.make(self.deployment)?;
+        let (cohort, before) = self.counted(&made)?;
+        let bundle = self.finish(made, &cohort, DRY_RUN, DRY_RUN)?;
+        let measured = self.measure(&bundle, &before, &cohort)?;
+        turn.decision = DecisionKind::Rehearsed;
+        turn.because = measured.comparison.because(&measured.validation);
+        turn.challenger = Some(measured);
+        Ok(())
+    }
+
+    /// A recorded run; a failed one is recorded as failed.
+    fn run(&self, plan: Plan<'_>, turn: &mut Turn) -> Result<()> {
+        let registry = &self.deployment.registry;
+        let run = Uuid::now_v7().to_string();
+        let _claim = Claim::take(self.deployment, &run)?;
+        let lineage = registry.run(&self.champion.run)?;
+        let parameters = json!({
+            "mode": self.mode.name(), "parent": self.champion.version, "cases": plan.cases(),
+            "requested_by": self.request.by,
+        });
+        registry.start_run(&NewRun {
+            id: &run,
+            started_at: deployment::now(),
+            dataset_version: self.newest.version,
+            study_hash: &plan.study(self.deployment).digest(),
+            seed: lineage.seed,
+            parameters: &parameters,
+        })?;
+        match self.make(plan, &run, turn) {
+            Ok(()) => {
+                let decision = turn.decision;
+                registry.finish_run(&run, deployment::now(), &json!({ "decision": decision }))?;
+                Ok(())
+            }
+            Err(error) => {
+                registry.fail_run(&run, deployment::now(), &format!("{error:#}"))?;
+                Err(error)
+            }
+        }
+    }
+
+    fn make(&self, plan: Plan<'_>, run: &str, turn: &mut Turn) -> Result<()> {
+        let deployment = self.deployment;
+        let made = plan.make(deployment)?;
+        let (cohort, before) = self.counted(&made)?;
+        let version = deployment.registry.take_version(run)?;
+        let bundle = self.finish(made, &cohort, &version.to_string(), run)?;
+        let path = format!("models/{version}");
+        // The disk and the processor do not wait for each other.
+        let (digest, measured) = std::thread::scope(|scope| {
+            let digest = scope.spawn(|| bundle.write(&deployment.data_dir.join(&path)));
+            let measured = self.measure(&bundle, &before, &cohort);
+            (digest.join(), measured)
+        });
+        let digest = digest.map_err(|_| anyhow!("the thread that writes the bundle failed"))??;
+        let mut measured = measured?;
+        measured.model = Some(version);
+        let model = act_as(deployment, &self.request.by, "retrained", |act| {
+            let new = NewModel { version, bundle_path: &path, bundle_digest: &digest };
+            Ok(deployment.registry.register(&new, act)?)
+        })?;
+        act_as(deployment, &self.request.by, &format!("run {run}"), |act| {
+            Ok(deployment.registry.record_evaluation(version, &measured.validation, act)?)
+        })?;
+        turn.challenger = Some(measured);
+        decide::decide(deployment, self.request, &model, run, turn)?;
+        // Nothing is decided by it, so it comes last.
+        if deployment.registry.test_opening(self.champion.version)?.is_some() {
+            let after = Scorer::of(learn::Model::of(&bundle)?);
+            evaluate::open_test(deployment, version, || {
+                evaluate::evaluate(&after, &cohort, Set::Test, self.newest)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The counted cases of the newest dataset version, and the champion.
+    fn counted(&self, made: &Making<'_>) -> Result<(Cohort, Scorer)> {
+        let (before, cohort) = std::thread::scope(|scope| {
+            let before = scope.spawn(|| learn::Model::of(self.bundle));
+            let cohort = match made.cohort() {
+                Some(cohort) => Ok(cohort.clone()),
+                None => {
+                    let study = made.study(self.deployment);
+                    cohort::tally(self.deployment, study, self.newest.version).map(|(cohort, ..)| cohort)
+                }
+            };
+            (before.join(), cohort)
+        });
+        let before = before.map_err(|_| anyhow!("the thread that reads the champion failed"))??;
+        Ok((cohort?, Scorer::of(before)))
+    }
+
+    fn finish(&self, made: Making<'_>, cohort: &Cohort, version: &str, run: &str) -> Result<Bundle> {
+        let created_at = deployment::now().format(&Rfc3339)?;
+        let identity = Identity { version: version.to_owned(), created_at, run: run.to_owned() };
+        made.finish(self.deployment, self.champion, self.newest.version, cohort, &identity)
+    }
+
+    /// The challenger's evaluation, beside the champion on the same patients.
+    fn measure(&self, challenger: &Bundle, before: &Scorer, cohort: &Cohort) -> Result<Measured> {
+        let _task = self.deployment.progress.task("comparing with the champion", None);
+        let after = Scorer::of(learn::Model::of(challenger)?);
+        let mut evaluation = evaluate::evaluate(&after, cohort, Set::Validation, self.newest)?;
+        if self.mode != Mode::Orphan {
+            let version = self.newest.version;
+            evaluation.notes = notes::measure(&self.deployment.lake, &after, version, Set::Validation)?;
+        }
+        let comparison = Comparison::of([before, &after], cohort)?;
+        let gates_hold = evaluation.gates_hold && comparison.holds();
+        let mut validation = serde_json::to_value(&evaluation)?;
+        validation["gates_hold"] = json!(gates_hold);
+        validation["beside"] = json!({ "champion": self.champion.version, "limits": comparison.limits });
+        Ok(Measured { model: None, gates_hold, promoted: false, comparison, validation })
+    }
+}
