@@ -35,6 +35,7 @@ mod scan;
 mod schema;
 mod selection;
 mod slots;
+pub mod storage;
 mod table;
 mod versions;
 
@@ -54,4 +55,5 @@ pub use scan::{CaseChunk, CaseScan};
 pub use schema::{Schema, columns};
 pub use selection::{SelectedFile, Selection};
 pub use slots::{SLOTS, SlotRule};
+pub use storage::{Storage, StorageOptions};
 pub use versions::VersionSet;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use arrow::array::{BooleanArray, Int32Array, RecordBatch};
 use arrow::compute::filter_record_batch;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use crate::lineage::History;
 use crate::scan::{self, OpenFile};
 use crate::schema::{Column, columns as names};
+use crate::storage::FileBatches;
 use crate::table::{DataFile, Table};
 use crate::versions::VersionSet;
 use crate::{Lake, LakeError};
@@ -159,7 +159,7 @@ impl RowGroup {
 
 /// Batches of a row group's selected rows.
 pub(crate) struct Batches {
-    reader: ParquetRecordBatchReader,
+    reader: FileBatches,
     wanted: Option<Arc<VersionSet>>,
     /// Whether the version was read for the filter only.
     surplus: bool,
@@ -177,7 +177,7 @@ impl Iterator for Batches {
     fn next(&mut self) -> Option<Self::Item> {
         let batch = match self.reader.next()? {
             Ok(batch) => batch,
-            Err(error) => return Some(Err(error.into())),
+            Err(error) => return Some(Err(error)),
         };
         let Some(wanted) = &self.wanted else { return Some(Ok(batch)) };
         Some(filtered(batch, wanted, self.surplus))
