@@ -9,6 +9,7 @@
 mod case_file;
 mod cell;
 mod error;
+mod formula;
 mod instant;
 pub mod mapping;
 mod table;

@@ -12,6 +12,7 @@ mod kill;
 mod laboratory;
 mod learners;
 mod line;
+mod malformed;
 mod nhanes;
 mod notes;
 mod orphan;

@@ -51,17 +51,18 @@ struct Place {
     key: Key,
     url: String,
     length: Duration,
+    /// The longest that a request may take: to renew a lease, half of it; to take one, what the store's options say.
+    patience: Duration,
 }
 
 impl Place {
-    /// A request that takes longer than half of a lease helps nobody.
     fn ask<T: Send>(
         &self,
         request: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<Result<T, StoreError>, LakeError> {
         let late = |error| StoreError::Generic { store: "lease", source: Box::new(error) };
         block_on(async {
-            tokio::time::timeout(self.length / 2, request).await.unwrap_or_else(|error| Err(late(error)))
+            tokio::time::timeout(self.patience, request).await.unwrap_or_else(|error| Err(late(error)))
         })
     }
 
@@ -151,7 +152,7 @@ impl Lease {
     /// [`LakeError::Busy`] while its holder renews it; [`LakeError::Storage`].
     pub(super) fn take(remote: &Remote, length: Duration) -> Result<Lease, LakeError> {
         let (key, url) = (remote.key(NAME), remote.place(NAME));
-        let place = Place { store: Arc::clone(&remote.store), key, url, length };
+        let place = Place { store: Arc::clone(&remote.store), key, url, length, patience: Duration::MAX };
         let holder = Uuid::new_v4();
         let note = Note { holder: Some(holder), beat: 0 };
         loop {
@@ -180,6 +181,7 @@ impl Lease {
         took_over: bool,
     ) -> Result<Lease, LakeError> {
         let state = State { version, beat: 0, renewed, lost: false, ending: false };
+        let place = Place { patience: place.length / 2, ..place };
         let shared = Arc::new(Shared {
             place,
             holder,

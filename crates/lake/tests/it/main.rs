@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing test is what it is for")]
 
 mod cohort;
+mod faults;
 mod foreign;
 mod ingest;
 mod kill;
@@ -10,4 +11,5 @@ mod lineage;
 mod model;
 mod predictions;
 mod rewrite;
+mod s3_server;
 mod support;
