@@ -19,7 +19,10 @@ mod orphan;
 mod page;
 mod privacy;
 mod rest;
+#[path = "../../../lake/tests/it/s3_server.rs"]
+mod s3_server;
 mod search;
+mod storage;
 mod swap;
 mod up;
 mod usage;

@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use lake::{Lake, LakeError, QuarantineFilter, columns};
+use lake::{Lake, LakeError, QuarantineFilter, Storage, StorageOptions, columns};
 
-use crate::s3_server::S3Server;
+use crate::s3_server::{ACCESS_KEY, Manner, S3Server};
 use crate::support::{Dice, Site, begin, on_each_storage, push_all, refuse};
 
 on_each_storage! {
@@ -157,7 +157,7 @@ fn a_lease_whose_holder_is_gone_is_free_after_its_length_and_not_sooner() {
 #[test]
 fn a_server_killed_in_mid_write_loses_nothing_acknowledged_and_shows_nothing_half() {
     let root = tempfile::tempdir().unwrap();
-    let mut server = S3Server::start(root.path());
+    let mut server = S3Server::start(root.path(), Manner::Careful);
     let site = Site::on(&server, root.path()).with_lease(1);
     let lake = site.lake();
     let mut dice = Dice(11);
@@ -212,7 +212,7 @@ fn a_server_killed_in_mid_write_loses_nothing_acknowledged_and_shows_nothing_hal
 #[test]
 fn a_file_of_many_parts_goes_up_and_comes_down_and_a_server_killed_between_parts_leaves_nothing() {
     let root = tempfile::tempdir().unwrap();
-    let mut server = S3Server::start(root.path());
+    let mut server = S3Server::start(root.path(), Manner::Careful);
     let site = Site::on(&server, root.path());
     let lake = site.lake();
     let noted = || lake::Schema { note: Some("note".into()), ..crate::support::schema() };
@@ -265,6 +265,42 @@ fn a_probe_finds_conditional_puts_that_hold_and_says_where_they_do_not() {
         let left = std::fs::read_dir(&site.dir).into_iter().flatten().count();
         assert_eq!(left, 0, "the probe's objects stayed");
     }
+    let root = tempfile::tempdir().unwrap();
+    let server = S3Server::start(root.path(), Manner::Careless);
+    let problems =
+        Site::on(&server, root.path()).storage_by(&[("skip_signature", "true")]).probe().unwrap().problems;
+    assert!(problems.iter().any(|problem| problem.starts_with("8 of 8 writers created")), "{problems:?}");
+    assert!(problems.iter().any(|problem| problem.contains("did not know its newest state")), "{problems:?}");
+}
+
+#[test]
+fn wrong_credentials_and_a_wrong_bucket_are_said_with_the_remedy_and_without_the_secret() {
+    let wrong = [("access_key_id", ACCESS_KEY), ("secret_access_key", "hush, hush")];
+    let lake = Lake::at(Site::s3().storage_by(&wrong));
+    let said = lake.versions().unwrap_err().to_string();
+    assert!(said.contains("check the credentials"), "{said}");
+    assert!(!said.contains("hush") && !format!("{lake:?}").contains("hush"), "{said} {lake:?}");
+    let unknown = Storage::open("ftp://host/lake", &StorageOptions::default()).unwrap_err().to_string();
+    assert!(unknown.contains("s3://, az://"), "{unknown}");
+    let more = [("bucket_color".to_owned(), "red".to_owned())].into();
+    let options = StorageOptions { more, ..StorageOptions::default() };
+    let unknown = Storage::open("s3://bucket", &options).unwrap_err().to_string();
+    assert!(unknown.contains("`bucket_color`"), "{unknown}");
+    let secret = Storage::open("s3://key:hush@bucket", &StorageOptions::default()).unwrap_err().to_string();
+    assert!(secret.contains("environment") && !secret.contains("hush"), "{secret}");
+}
+
+#[test]
+fn azure_and_google_urls_are_understood() {
+    let options = |pairs: &[(&str, &str)]| StorageOptions {
+        endpoint: Some("http://127.0.0.1:1".into()),
+        more: pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        ..StorageOptions::default()
+    };
+    let azure = options(&[("account_name", "hospital"), ("account_key", "aHVzaA==")]);
+    assert_eq!(Storage::open("az://cases/lake", &azure).unwrap().place(), "az://cases/lake/");
+    let google = options(&[("skip_signature", "true")]);
+    assert_eq!(Storage::open("gs://cases/lake", &google).unwrap().place(), "gs://cases/lake/");
 }
 
 fn torn_data_files_and_commits_are_named(site: &Site) {

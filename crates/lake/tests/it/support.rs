@@ -1,6 +1,7 @@
 //! Made-up cases, storages of both kinds, and children to kill.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,7 +15,7 @@ use lake::{
 use tempfile::TempDir;
 use time::macros::datetime;
 
-use crate::s3_server::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY};
+use crate::s3_server::{ACCESS_KEY, BUCKET, Manner, S3Server, SECRET_KEY};
 
 /// Runs each of the tests on a local folder and on a real S3 server.
 macro_rules! on_each_storage {
@@ -48,7 +49,7 @@ pub(crate) struct Site {
 /// The server of all tests that do not stop it.
 static SERVER: LazyLock<(Arc<TempDir>, S3Server)> = LazyLock::new(|| {
     let root = tempfile::tempdir().unwrap();
-    let server = S3Server::start(root.path());
+    let server = S3Server::start(root.path(), Manner::Careful);
     (Arc::new(root), server)
 });
 
@@ -82,13 +83,16 @@ impl Site {
     }
 
     pub(crate) fn storage(&self) -> Storage {
-        let credentials = [("access_key_id", ACCESS_KEY), ("secret_access_key", SECRET_KEY)];
+        self.storage_by(&[("access_key_id", ACCESS_KEY), ("secret_access_key", SECRET_KEY)])
+    }
+
+    pub(crate) fn storage_by(&self, credentials: &[(&str, &str)]) -> Storage {
         let options = StorageOptions {
             endpoint: self.endpoint.clone(),
             allow_http: true,
             retry: Duration::from_secs(1),
             lease: self.lease,
-            more: BTreeMap::from(credentials.map(|(name, value)| (name.to_owned(), value.to_owned()))),
+            more: credentials.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
             ..StorageOptions::default()
         };
         Storage::open(&self.url, &options).unwrap()
