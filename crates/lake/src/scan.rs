@@ -7,18 +7,22 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int8Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use futures_util::{StreamExt, TryStreamExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::file::statistics::Statistics;
 
 use crate::schema::{Kind, columns as names};
 use crate::selection::{Batches, RowGroup, Selection};
-use crate::storage::{FileBatches, StoredFile};
+use crate::storage::{FileBatches, StoredFile, block_on};
 use crate::table::{DataFile, Table};
 use crate::{Lake, LakeError};
 
 /// Rows of a batch: its columns fit the second-level cache.
 pub(crate) const BATCH_ROWS: usize = 1 << 14;
+
+/// Footers of a bucket's files that are fetched at once.
+const PARALLEL_OPENS: usize = 16;
 
 /// A data file whose footer was read.
 #[derive(Debug, Clone)]
@@ -31,8 +35,21 @@ impl OpenFile {
     /// # Errors
     /// [`LakeError::Damaged`] when the file is not what its commit says.
     pub(crate) fn open(table: &Table, file: &DataFile) -> Result<OpenFile, LakeError> {
+        block_on(OpenFile::load(table, file))?
+    }
+
+    /// Opens several files, of a bucket at the same time.
+    pub(crate) fn open_all<'a>(
+        table: &Table,
+        files: impl Iterator<Item = &'a DataFile>,
+    ) -> Result<Vec<OpenFile>, LakeError> {
+        let loads: Vec<_> = files.map(|file| OpenFile::load(table, file)).collect();
+        block_on(futures_util::stream::iter(loads).buffered(PARALLEL_OPENS).try_collect())?
+    }
+
+    async fn load(table: &Table, file: &DataFile) -> Result<OpenFile, LakeError> {
         let stored = table.folder.file(&file.name);
-        Ok(OpenFile { metadata: stored.metadata(file.bytes)?, stored })
+        Ok(OpenFile { metadata: stored.metadata(file.bytes).await?, stored })
     }
 
     pub(crate) fn row_groups(&self) -> usize {

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use arrow::array::RecordBatch;
 use bytes::buf::Reader;
 use bytes::{Buf, Bytes};
 use object_store::path::Path as Key;
-use object_store::{GetOptions, GetRange, ObjectStore};
+use object_store::{Error as StoreError, GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -53,15 +54,31 @@ impl StoredFile {
     ///
     /// # Errors
     /// [`LakeError::Damaged`] when the file has not `bytes` bytes, or no footer that can be read.
-    pub(crate) fn metadata(&self, bytes: u64) -> Result<ArrowReaderMetadata, LakeError> {
+    pub(crate) async fn metadata(&self, bytes: u64) -> Result<ArrowReaderMetadata, LakeError> {
         let options = ArrowReaderOptions::new();
         let loaded = match self {
             StoredFile::Local(path) => {
-                let file = File::open(path).map_err(LakeError::io(path))?;
+                let file = File::open(path).map_err(|error| match error.kind() {
+                    ErrorKind::NotFound => self.damaged("it is missing"),
+                    _ => LakeError::io(path)(error),
+                })?;
                 self.check_size(file.metadata().map_err(LakeError::io(path))?.len(), bytes)?;
                 ArrowReaderMetadata::load(&file, options)
             }
-            StoredFile::Remote { .. } => ArrowReaderMetadata::load(&self.footer(bytes)?, options),
+            StoredFile::Remote { store, key, place } => {
+                let footer = match StoredFile::footer(store, key, bytes).await {
+                    Ok(footer) => footer,
+                    Err(StoreError::NotFound { .. }) => return Err(self.damaged("it is missing")),
+                    Err(error) => {
+                        // Of an empty object no range can be read.
+                        let found = store.head(key).await.map_or(bytes, |meta| meta.size);
+                        self.check_size(found, bytes)?;
+                        return Err(LakeError::storage(place)(error));
+                    }
+                };
+                self.check_size(footer.length, bytes)?;
+                ArrowReaderMetadata::load(&footer, options)
+            }
         };
         loaded.map_err(|error| self.damaged(error.to_string()))
     }
@@ -74,27 +91,22 @@ impl StoredFile {
     }
 
     /// The end of an object, with its whole footer.
-    fn footer(&self, bytes: u64) -> Result<Chunks, LakeError> {
-        let tail = self.tail(TAIL, bytes)?;
-        let end = tail.len().checked_sub(FOOTER_END).and_then(|at| tail.get(at..at + 4));
-        let length = end.and_then(|end| end.try_into().ok()).map(u32::from_le_bytes);
-        let wanted = length.map_or(0, |length| u64::from(length) + FOOTER_END as u64);
-        let tail =
-            if wanted > tail.len() as u64 && wanted <= bytes { self.tail(wanted, bytes)? } else { tail };
-        Ok(Chunks { length: bytes, parts: vec![(bytes - tail.len() as u64, tail)] })
-    }
-
-    fn tail(&self, length: u64, bytes: u64) -> Result<Bytes, LakeError> {
-        let StoredFile::Remote { store, key, place } = self else { return Ok(Bytes::new()) };
-        let options =
-            GetOptions { range: Some(GetRange::Suffix(length.min(bytes))), ..GetOptions::default() };
-        let (found, tail) = block_on(async {
-            let got = store.get_opts(key, options).await?;
-            Ok((got.meta.size, got.bytes().await?))
-        })?
-        .map_err(LakeError::storage(place))?;
-        self.check_size(found, bytes)?;
-        Ok(tail)
+    async fn footer(store: &Arc<dyn ObjectStore>, key: &Key, bytes: u64) -> Result<Chunks, StoreError> {
+        let mut wanted = TAIL;
+        loop {
+            // A range of nothing is refused.
+            let range = Some(GetRange::Suffix(wanted.min(bytes).max(1)));
+            let got = store.get_opts(key, GetOptions { range, ..GetOptions::default() }).await?;
+            let (length, start) = (got.meta.size, got.range.start);
+            let tail = got.bytes().await?;
+            let end = tail.len().checked_sub(FOOTER_END).and_then(|at| tail.get(at..at + 4));
+            let footer = end.and_then(|end| end.try_into().ok()).map_or(0, u32::from_le_bytes);
+            let whole = u64::from(footer) + FOOTER_END as u64;
+            if whole <= tail.len() as u64 || whole > length || wanted > TAIL {
+                return Ok(Chunks { length, parts: vec![(start, tail)] });
+            }
+            wanted = whole;
+        }
     }
 
     /// Column chunks of one row group of an object.
