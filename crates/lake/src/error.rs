@@ -20,7 +20,7 @@ pub enum LakeError {
     #[error("the storage URL {url} cannot be used: {problem}")]
     StorageUrl { url: String, problem: String },
     #[error("{place}: {cause}; {remedy}")]
-    Storage { place: String, cause: Box<StoreError>, remedy: &'static str },
+    Storage { place: String, cause: String, remedy: &'static str },
     #[error(
         "{file} is damaged: {problem}; restore this file from a backup (`hoofbeat doctor` names every damaged one)"
     )]
@@ -84,16 +84,7 @@ impl LakeError {
     /// An object store's error about `place`, a URL or a table.
     pub(crate) fn storage(place: impl Into<String>) -> impl FnOnce(StoreError) -> LakeError {
         let place = place.into();
-        move |cause| {
-            let remedy = match &cause {
-                StoreError::NotFound { .. } => "check that it exists",
-                StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
-                    "check the credentials, and that they may list, read, write and delete there"
-                }
-                _ => "check that the storage answers (`hoofbeat doctor`), then run the command again",
-            };
-            LakeError::Storage { place, cause: Box::new(cause), remedy }
-        }
+        move |cause| LakeError::at_store(place, cause.to_string())
     }
 
     /// The Parquet library's error about a file; errors of the disk or store below it are named as such.
@@ -122,8 +113,26 @@ impl LakeError {
             | DeltaTableError::Transaction {
                 source: TransactionError::MaxCommitAttempts(_) | TransactionError::VersionAlreadyExists(_),
             } => LakeError::Overtaken { table },
-            DeltaTableError::ObjectStore { source } => LakeError::storage(format!("table {table}"))(source),
-            source => LakeError::Table { table, source: Box::new(source) },
+            source => {
+                // The table library wraps what its store said in several ways; the store's own words are in all of them.
+                let text = source.to_string();
+                if text.contains("Error performing ") {
+                    return LakeError::at_store(format!("table {table}"), text);
+                }
+                LakeError::Table { table, source: Box::new(source) }
+            }
         }
+    }
+
+    fn at_store(place: String, cause: String) -> LakeError {
+        let remedy = match cause.as_str() {
+            // A refused listing has no kind of its own: the server's status tells.
+            refused if refused.contains("403 Forbidden") || refused.contains("401 Unauthorized") => {
+                "check the credentials, and that they may list, read, write and delete there"
+            }
+            missing if missing.contains("404 Not Found") => "check that it exists",
+            _ => "check that the storage answers (`hoofbeat doctor`), then run the command again",
+        };
+        LakeError::Storage { place, cause, remedy }
     }
 }

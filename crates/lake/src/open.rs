@@ -25,7 +25,7 @@ pub struct Lake {
 /// The right to write, and the versions that it was taken on.
 #[derive(Debug)]
 struct Writing {
-    lock: WriterLock,
+    lock: Arc<WriterLock>,
     cases: Arc<Pin>,
     quarantine: Arc<Pin>,
 }
@@ -111,7 +111,7 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Busy`] while somebody else writes.
     pub(crate) fn writer(&self) -> Result<Lake, LakeError> {
-        let lock = self.storage.lock()?;
+        let lock = Arc::new(self.storage.lock()?);
         let reader = Lake::at(self.storage.clone());
         let (cases, quarantine) = (reader.cases(), reader.quarantine_table());
         if lock.took_over() {
@@ -119,8 +119,8 @@ impl Lake {
             cases.fence()?;
             quarantine.fence()?;
         }
-        let writing =
-            Writing { lock, cases: Arc::new(cases.pin()?), quarantine: Arc::new(quarantine.pin()?) };
+        let (cases, quarantine) = (Arc::new(cases.pin(&lock)?), Arc::new(quarantine.pin(&lock)?));
+        let writing = Writing { lock, cases, quarantine };
         Ok(Lake { writing: Some(Arc::new(writing)), ..reader })
     }
 

@@ -6,7 +6,7 @@
 //! cleaned up here: they carry the dataset versions.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake_core::kernel::{Action, Add, CommitInfo, Remove};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::LakeError;
 use crate::schema::{Column, delta_fields};
-use crate::storage::{Folder, block_on};
+use crate::storage::{Folder, WriterLock, block_on};
 
 /// A data file of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,13 +52,17 @@ pub(crate) struct Table {
     pin: Option<Arc<Pin>>,
 }
 
-/// The version that a writer's next commit must follow; `None`: there is no table yet.
+/// What ties a writer's commits together.
 #[derive(Debug)]
-pub(crate) struct Pin(Mutex<Option<u64>>);
+pub(crate) struct Pin {
+    lock: Arc<WriterLock>,
+    /// The version that the next commit must follow; `None`: there is no table yet.
+    version: Mutex<Option<u64>>,
+}
 
 impl Pin {
-    fn version(&self) -> Option<u64> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn version(&self) -> MutexGuard<'_, Option<u64>> {
+        self.version.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -70,10 +74,11 @@ impl Table {
         Table { name, folder, pin: None }
     }
 
-    /// What pins a writer to the version of now: its commits follow that one and each other, or fail with
+    /// What pins the holder of a lock to the version of now: its commits follow that one and each other, or fail with
     /// [`LakeError::Overtaken`]. Whatever a commit rests on must be read after this.
-    pub(crate) fn pin(&self) -> Result<Pin, LakeError> {
-        Ok(Pin(Mutex::new(if self.exists()? { Some(self.newest()?) } else { None })))
+    pub(crate) fn pin(&self, lock: &Arc<WriterLock>) -> Result<Pin, LakeError> {
+        let version = if self.exists()? { Some(self.newest()?) } else { None };
+        Ok(Pin { lock: Arc::clone(lock), version: Mutex::new(version) })
     }
 
     pub(crate) fn pinned(self, pin: &Arc<Pin>) -> Table {
@@ -82,7 +87,7 @@ impl Table {
 
     /// The version that the next commit must follow; `None` where it is the newest, whichever that is.
     fn base(&self) -> Result<Option<u64>, LakeError> {
-        match self.pin.as_ref().map(|pin| pin.version()) {
+        match self.pin.as_ref().map(|pin| *pin.version()) {
             // The table was made by somebody else.
             Some(None) => Err(LakeError::Overtaken { table: self.name }),
             Some(version) => Ok(version),
@@ -90,9 +95,14 @@ impl Table {
         }
     }
 
+    /// Whether its writer still is the only one: spares it a commit that fails, or that makes another's fail.
+    fn confirm(&self) -> Result<(), LakeError> {
+        self.pin.as_ref().map_or(Ok(()), |pin| pin.lock.confirm())
+    }
+
     fn committed(&self, version: u64) {
         if let Some(pin) = &self.pin {
-            *pin.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
+            *pin.version() = Some(version);
         }
     }
 
@@ -117,6 +127,7 @@ impl Table {
         if there {
             return Ok(());
         }
+        self.confirm()?;
         self.folder.create()?;
         let properties = [
             ("delta.checkpointInterval", "20".to_owned()),
@@ -312,6 +323,7 @@ impl Table {
     ) -> Result<u64, LakeError> {
         let mark = Value::from(Uuid::new_v4().to_string());
         metadata.insert(COMMIT_KEY.to_owned(), mark.clone());
+        self.confirm()?;
         let table = self.load(self.base()?)?;
         let next = table.version().map_or(0, |version| version + 1);
         let committed = block_on(async move {
