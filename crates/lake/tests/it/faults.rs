@@ -162,11 +162,12 @@ fn a_server_killed_in_mid_write_loses_nothing_acknowledged_and_shows_nothing_hal
     let lake = site.lake();
     let mut dice = Dice(11);
     let (mut failed, mut done, mut round) = (0, 0, 0);
-    while round < 12 || (round < 60 && (failed == 0 || done == 0)) {
+    while round < 6 || (round < 60 && (failed == 0 || done == 0)) {
         round += 1;
         let before = lake.newest().unwrap().map_or(0, |newest| newest.version);
         let numbers = before * 500..(before + 1) * 500;
-        let kill_after = Duration::from_millis(dice.below(120));
+        // On a busy machine an ingest takes longer: the server lives longer from round to round.
+        let kill_after = Duration::from_millis(dice.below(100 * round));
         let written = std::thread::scope(|scope| {
             let writing = scope.spawn(|| {
                 let mut ingest = begin(&lake, "ehr")?;

@@ -89,7 +89,7 @@ impl Site {
         let options = StorageOptions {
             endpoint: self.endpoint.clone(),
             allow_http: true,
-            retry: Duration::from_secs(1),
+            retry: Duration::from_millis(300),
             lease: self.lease,
             more: credentials.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
             ..StorageOptions::default()

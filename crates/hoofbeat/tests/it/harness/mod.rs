@@ -150,7 +150,7 @@ impl Deployment {
         let mut command = Command::new(binary());
         command.args(arguments).current_dir(self.root()).stdin(Stdio::null());
         command.env("HOOFBEAT_ENGINES", engines());
-        for name in ["HOOFBEAT_DATA_DIR", "RUST_LOG", "RUST_BACKTRACE"] {
+        for name in ["HOOFBEAT_DATA_DIR", "HOOFBEAT_STORAGE_URL", "RUST_LOG", "RUST_BACKTRACE"] {
             command.env_remove(name);
         }
         command
