@@ -14,12 +14,16 @@ on_each_storage! {
     torn_data_files_and_commits_are_named
 }
 
+fn rows_of(lake: &Lake, version: u64) -> u64 {
+    let chunks = lake.scan_cases(version, &[columns::CASE_ID]).into_iter().flatten();
+    chunks.map(|chunk| chunk.unwrap().rows() as u64).sum()
+}
+
+/// Rows of each version; each has as many as its history counts.
 fn rows(lake: &Lake) -> Vec<u64> {
     let versions = lake.versions().unwrap();
-    let count =
-        |version| lake.scan_cases(version, &[columns::CASE_ID]).unwrap().map(|c| c.unwrap().rows() as u64);
     for version in &versions {
-        assert_eq!(count(version.version).sum::<u64>(), version.totals.rows);
+        assert_eq!(rows_of(lake, version.version), version.totals.rows);
     }
     versions.iter().map(|version| version.totals.rows).collect()
 }
@@ -162,12 +166,12 @@ fn a_server_killed_in_mid_write_loses_nothing_acknowledged_and_shows_nothing_hal
     let lake = site.lake();
     let mut dice = Dice(11);
     let (mut failed, mut done, mut round) = (0, 0, 0);
-    while round < 6 || (round < 60 && (failed == 0 || done == 0)) {
+    while round < 6 || (round < 30 && (failed == 0 || done == 0)) {
         round += 1;
         let before = lake.newest().unwrap().map_or(0, |newest| newest.version);
         let numbers = before * 500..(before + 1) * 500;
         // On a busy machine an ingest takes longer: the server lives longer from round to round.
-        let kill_after = Duration::from_millis(dice.below(100 * round));
+        let kill_after = Duration::from_millis(dice.below(300 * round));
         let written = std::thread::scope(|scope| {
             let writing = scope.spawn(|| {
                 let mut ingest = begin(&lake, "ehr")?;
@@ -194,7 +198,7 @@ fn a_server_killed_in_mid_write_loses_nothing_acknowledged_and_shows_nothing_hal
         let newest = lake.newest().unwrap().map_or(0, |newest| newest.version);
         assert!(newest == before || newest == before + 1, "round {round}: version {newest} after {before}");
         assert!(written.is_err() || newest == before + 1, "round {round}: an acknowledged version is gone");
-        assert_eq!(rows(&lake), (1..=newest).map(|version| version * 500).collect::<Vec<_>>());
+        assert_eq!(rows_of(&lake, newest), newest * 500, "round {round}");
         assert_eq!(lake.check().unwrap().problems, Vec::<String>::new(), "round {round}");
         // A repeat works, whether or not the first attempt arrived.
         let mut ingest = begin(&lake, "ehr").unwrap();

@@ -113,6 +113,7 @@ async fn serve(port: u16, careful: bool, service: S3Service) {
     let turn = Arc::new(tokio::sync::Mutex::new(()));
     loop {
         let (socket, _) = listener.accept().await.unwrap();
+        socket.set_nodelay(true).unwrap();
         let (service, turn) = (service.clone(), Arc::clone(&turn));
         let answer = service_fn(move |mut request: Request<Incoming>| {
             if !careful {
