@@ -34,6 +34,9 @@ pub struct Global {
     /// Where data, models and the registry lie (default: ./hoofbeat-data)
     #[arg(long, global = true, value_name = "DIR", env = "HOOFBEAT_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Where the lake's tables lie: a path, s3://, az:// or gs:// (default: lake in the data directory)
+    #[arg(long, global = true, value_name = "URL", env = "HOOFBEAT_STORAGE_URL")]
+    pub storage: Option<String>,
     /// Study file (default: the built-in study)
     #[arg(long, global = true, value_name = "FILE")]
     pub study: Option<PathBuf>,

@@ -2,10 +2,14 @@
 //!
 //! `hoofbeat.toml` is optional; a command's flags win over it. Unknown keys are errors.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use lake::StorageOptions;
 use serde::Deserialize;
 
 use crate::calendar::{Every, Kind};
@@ -25,6 +29,7 @@ pub struct Config {
     pub study: Option<PathBuf>,
     /// Threads for counting and training (default: all cores).
     pub threads: Option<usize>,
+    pub storage: Storage,
     pub distributed: Distributed,
     pub registry: RegistryConfig,
     pub cycle: Cycle,
@@ -55,6 +60,72 @@ impl std::fmt::Debug for RegistryConfig {
 impl RegistryConfig {
     pub fn url(&self) -> Option<String> {
         std::env::var("HOOFBEAT_REGISTRY_URL").ok().filter(|url| !url.is_empty()).or_else(|| self.url.clone())
+    }
+}
+
+/// Where the lake's tables lie: a path, or a bucket by URL. Credentials belong into the environment.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    /// A path (relative to the configuration file), `s3://bucket/prefix`, `az://container/prefix` or
+    /// `gs://bucket/prefix` (default: `lake` in the data directory).
+    pub url: Option<String>,
+    /// Address of the object store, where it is not the provider's own.
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    /// Whether the connection may be unencrypted.
+    pub allow_http: bool,
+    /// The longest that one request may take.
+    pub timeout_seconds: u64,
+    /// The longest that a request is repeated while the store does not answer.
+    pub retry_seconds: u64,
+    /// How long a writer that no longer answers keeps others out.
+    pub lease_seconds: u64,
+    /// Further options, by the names that the provider's tools have.
+    pub options: Options,
+}
+
+/// Options that may hold secrets.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Options(BTreeMap<String, String>);
+
+impl fmt::Debug for Options {
+    /// Names only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        let usual = StorageOptions::default();
+        Storage {
+            url: None,
+            endpoint: None,
+            region: None,
+            allow_http: false,
+            timeout_seconds: usual.timeout.as_secs(),
+            retry_seconds: usual.retry.as_secs(),
+            lease_seconds: usual.lease.as_secs(),
+            options: Options::default(),
+        }
+    }
+}
+
+impl Storage {
+    fn options(&self) -> Result<StorageOptions> {
+        ensure!(self.timeout_seconds > 0, "[storage] timeout_seconds must be 1 or more");
+        ensure!(self.lease_seconds > 1, "[storage] lease_seconds must be 2 or more");
+        Ok(StorageOptions {
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            allow_http: self.allow_http,
+            timeout: Duration::from_secs(self.timeout_seconds),
+            retry: Duration::from_secs(self.retry_seconds),
+            lease: Duration::from_secs(self.lease_seconds),
+            more: self.options.0.clone(),
+        })
     }
 }
 
@@ -285,12 +356,23 @@ impl Config {
         for relative in [&mut config.data_dir, &mut config.study].into_iter().chain(secrets).flatten() {
             *relative = folder.join(&*relative);
         }
+        if let Some(url) = config.storage.url.as_mut().filter(|url| !url.contains("://")) {
+            *url = folder.join(&*url).display().to_string();
+        }
         Ok(config)
     }
 
     pub fn data_dir(&self, global: &Global) -> PathBuf {
         let chosen = global.data_dir.clone().or_else(|| self.data_dir.clone());
         chosen.unwrap_or_else(|| PathBuf::from("hoofbeat-data"))
+    }
+
+    /// Where the lake lies: `--storage`, else the configuration's, else in the data directory.
+    pub fn storage(&self, global: &Global) -> Result<lake::Storage> {
+        match global.storage.as_ref().or(self.storage.url.as_ref()) {
+            None => Ok(lake::Storage::local(&self.data_dir(global).join("lake"))),
+            Some(url) => Ok(lake::Storage::open(url, &self.storage.options()?)?),
+        }
     }
 
     pub fn threads(&self) -> usize {
@@ -307,7 +389,16 @@ mod tests {
     fn unknown_keys_are_errors_and_defaults_listen_on_loopback() {
         assert!(toml::from_str::<Config>("[server]\nport = 1").is_err());
         assert!(toml::from_str::<Config>("datadir = \"x\"").is_err());
+        assert!(toml::from_str::<Config>("[storage]\nbucket = \"x\"").is_err());
         let config: Config = toml::from_str("").unwrap();
         assert_eq!(config.server.listen.to_string(), "127.0.0.1:8501");
+    }
+
+    #[test]
+    fn a_secret_among_the_options_is_never_printed() {
+        let text = "[storage]\nurl = \"s3://b\"\n[storage.options]\nsecret_access_key = \"hush\"";
+        let config: Config = toml::from_str(text).unwrap();
+        let printed = format!("{config:?} {:?}", config.storage.options().unwrap());
+        assert!(printed.contains("secret_access_key") && !printed.contains("hush"), "{printed}");
     }
 }

@@ -41,7 +41,7 @@ impl Deployment {
                 .with_context(|| format!("the registry in {} cannot be opened", data_dir.display()))?,
         };
         Ok(Deployment {
-            lake: Lake::open(&data_dir),
+            lake: Lake::at(config.storage(global)?),
             registry: Arc::new(registry),
             progress: Progress::new(global.quiet),
             study,

@@ -15,7 +15,7 @@ pub enum FileError {
     Truncated(&'static str),
     #[error("the {format} data is damaged: {problem}")]
     Damaged { format: &'static str, problem: String },
-    #[error("the header row is not UTF-8 text")]
+    #[error("the header row is not UTF-8 text: save the file as CSV in UTF-8, then ingest it again")]
     HeaderNotText,
     #[error("the header row is longer than {limit} bytes: this is not a {format} case file")]
     HeaderTooLong { format: Format, limit: usize },

@@ -11,6 +11,7 @@ mod case_file;
 mod cell;
 mod error;
 mod fhir;
+mod formula;
 mod instant;
 pub mod mapping;
 pub mod orphanet;

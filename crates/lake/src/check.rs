@@ -1,7 +1,5 @@
 //! Is the lake whole? For the operator's `doctor`.
 
-use std::path::PathBuf;
-
 use crate::lineage::History;
 use crate::record::{Act, Finished};
 use crate::scan::OpenFile;
@@ -12,8 +10,8 @@ use crate::{Lake, LakeError};
 /// Something that an interrupted change of the lake left. Not read, and deleted by the next ingest or rewriting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leftover {
-    /// A file that no table names.
-    File(PathBuf),
+    /// A file that no table names: its path or URL.
+    File(String),
     /// A file of `quarantine` that is not in force.
     Quarantine(String),
 }
@@ -59,7 +57,8 @@ impl Lake {
         if !history.finished().is_empty() {
             check.check_columns(&self.cases(), &history)?;
         }
-        check.leftovers.extend(self.leftover_paths(&history)?.into_iter().map(Leftover::File));
+        let files = self.leftover_files(&history)?.into_iter();
+        check.leftovers.extend(files.map(|(table, name)| Leftover::File(table.folder.place(&name))));
         let void = self.void_quarantine(&history)?;
         check.leftovers.extend(void.into_iter().map(|file| Leftover::Quarantine(file.name)));
         Ok(check)
@@ -91,7 +90,7 @@ impl LakeCheck {
 
     /// Adds the table's rows to `self.rows`.
     fn check_table(&mut self, table: &Table) -> Result<(), LakeError> {
-        if !table.exists() {
+        if !table.exists()? {
             return Ok(());
         }
         let snapshot = match table.snapshot(None) {
@@ -105,7 +104,7 @@ impl LakeCheck {
             self.files += 1;
             self.rows += file.rows;
             if let Some(problem) = file_problem(table, file) {
-                self.problems.push(format!("{}/{}: {problem}", table.name, file.name));
+                self.problems.push(problem);
             }
         }
         Ok(())
@@ -124,16 +123,12 @@ impl LakeCheck {
 }
 
 fn file_problem(table: &Table, file: &DataFile) -> Option<String> {
-    let found = match std::fs::metadata(table.dir.join(&file.name)) {
-        Ok(metadata) => metadata.len(),
-        Err(error) => return Some(error.to_string()),
-    };
-    if found != file.bytes {
-        return Some(format!("has {found} bytes, not {}", file.bytes));
-    }
     match OpenFile::open(table, file) {
         Err(error) => Some(error.to_string()),
-        Ok(open) if open.rows() != file.rows => Some(format!("has {} rows, not {}", open.rows(), file.rows)),
+        Ok(open) if open.rows() != file.rows => {
+            let (place, rows) = (table.folder.place(&file.name), open.rows());
+            Some(format!("{place}: it has {rows} rows, not {}", file.rows))
+        }
         Ok(_) => None,
     }
 }

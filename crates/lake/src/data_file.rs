@@ -1,7 +1,6 @@
 //! Writing Parquet data files on a thread of their own, in bounded memory.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -15,6 +14,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::LakeError;
 use crate::schema::{Column, Kind};
+use crate::storage::{FileWriter, Folder};
 use crate::table::DataFile;
 
 /// Rows per row group: the unit that a scan hands to a thread.
@@ -31,12 +31,12 @@ const WAITING: usize = 2;
 pub(crate) struct DataFiles {
     batches: Option<SyncSender<RecordBatch>>,
     thread: Option<JoinHandle<Result<Vec<DataFile>, LakeError>>>,
-    dir: PathBuf,
+    folder: Folder,
 }
 
 impl DataFiles {
     pub(crate) fn start(
-        dir: &Path,
+        folder: &Folder,
         prefix: String,
         columns: &[Column],
         schema: SchemaRef,
@@ -44,12 +44,12 @@ impl DataFiles {
         let (batches, inbox) = sync_channel(WAITING);
         let properties = properties(columns)?;
         let output =
-            Output { dir: dir.to_owned(), prefix, schema, properties, current: None, done: Vec::new() };
+            Output { folder: folder.clone(), prefix, schema, properties, current: None, done: Vec::new() };
         let thread = std::thread::Builder::new()
             .name("lake-write".into())
             .spawn(move || output.run(&inbox))
-            .map_err(LakeError::io(dir))?;
-        Ok(DataFiles { batches: Some(batches), thread: Some(thread), dir: dir.to_owned() })
+            .map_err(LakeError::io(Path::new("a thread that writes")))?;
+        Ok(DataFiles { batches: Some(batches), thread: Some(thread), folder: folder.clone() })
     }
 
     /// Hands a batch over; waits while the writer is behind.
@@ -69,8 +69,7 @@ impl DataFiles {
     pub(crate) fn finish(mut self) -> Result<Vec<DataFile>, LakeError> {
         let files = self.join()?;
         if !files.is_empty() {
-            let synced = File::open(&self.dir).and_then(|dir| dir.sync_all());
-            synced.map_err(LakeError::io(&self.dir))?;
+            self.folder.sync(None)?;
         }
         Ok(files)
     }
@@ -87,52 +86,56 @@ impl Drop for DataFiles {
         if self.thread.is_some() {
             for file in self.join().unwrap_or_default() {
                 // What cannot be deleted now is a leftover that the next ingest sweeps.
-                let _ = std::fs::remove_file(self.dir.join(file.name));
+                let _ = self.folder.delete(&file.name);
             }
         }
     }
 }
 
 struct Output {
-    dir: PathBuf,
+    folder: Folder,
     prefix: String,
     schema: SchemaRef,
     properties: WriterProperties,
-    current: Option<(DataFile, ArrowWriter<File>)>,
+    current: Option<(DataFile, ArrowWriter<FileWriter>)>,
     done: Vec<DataFile>,
 }
 
 impl Output {
     fn run(mut self, inbox: &Receiver<RecordBatch>) -> Result<Vec<DataFile>, LakeError> {
+        let written = self.write_all(inbox);
+        if written.is_err() {
+            self.discard();
+        }
+        written.map(|()| self.done)
+    }
+
+    fn write_all(&mut self, inbox: &Receiver<RecordBatch>) -> Result<(), LakeError> {
         for batch in inbox {
             self.write(&batch)?;
         }
-        self.close()?;
-        Ok(self.done)
+        self.close()
     }
 
     fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
-        let (mut file, mut writer) = match self.current.take() {
-            Some(current) => current,
-            None => self.open()?,
-        };
-        let path = self.dir.join(&file.name);
-        writer.write(batch).map_err(LakeError::parquet(&path))?;
+        if self.current.is_none() {
+            self.current = Some(self.open()?);
+        }
+        let Some((file, writer)) = &mut self.current else { return Ok(()) };
+        let place = self.folder.place(&file.name);
+        writer.write(batch).map_err(LakeError::parquet(&*place))?;
         if writer.in_progress_size() >= ROW_GROUP_BYTES {
-            writer.flush().map_err(LakeError::parquet(&path))?;
+            writer.flush().map_err(LakeError::parquet(place))?;
         }
         file.rows += batch.num_rows() as u64;
-        let full = file.rows >= FILE_ROWS;
-        self.current = Some((file, writer));
-        if full { self.close() } else { Ok(()) }
+        if file.rows >= FILE_ROWS { self.close() } else { Ok(()) }
     }
 
-    fn open(&self) -> Result<(DataFile, ArrowWriter<File>), LakeError> {
+    fn open(&self) -> Result<(DataFile, ArrowWriter<FileWriter>), LakeError> {
         let name = format!("{}-{:05}.parquet", self.prefix, self.done.len());
-        let path = self.dir.join(&name);
-        let out = File::create_new(&path).map_err(LakeError::io(&path))?;
+        let out = self.folder.writer(&name)?;
         let writer = ArrowWriter::try_new(out, Arc::clone(&self.schema), Some(self.properties.clone()))
-            .map_err(LakeError::parquet(&path))?;
+            .map_err(LakeError::parquet(self.folder.place(&name)))?;
         Ok((DataFile { name, bytes: 0, rows: 0 }, writer))
     }
 
@@ -140,18 +143,29 @@ impl Output {
         let Some((mut file, writer)) = self.current.take() else {
             return Ok(());
         };
-        let path = self.dir.join(&file.name);
-        let out = writer.into_inner().map_err(LakeError::parquet(&path))?;
-        out.sync_all().map_err(LakeError::io(&path))?;
-        file.bytes = out.metadata().map_err(LakeError::io(&path))?.len();
-        self.done.push(file);
+        // Known from here on, so that a file that cannot be closed is deleted too.
+        self.done.push(file.clone());
+        let out = writer.into_inner().map_err(LakeError::parquet(self.folder.place(&file.name)))?;
+        file.bytes = out.finish()?;
+        if let Some(last) = self.done.last_mut() {
+            *last = file;
+        }
         Ok(())
+    }
+
+    /// Deletes what was written, after an error: a full disk has room again.
+    fn discard(&mut self) {
+        let current = self.current.take().map(|(file, _)| file);
+        for file in self.done.iter().chain(&current) {
+            // What cannot be deleted now is a leftover that the next ingest sweeps.
+            let _ = self.folder.delete(&file.name);
+        }
     }
 }
 
 /// zstd, statistics per row group; no dictionary where nearly every value differs, no compression of hashes.
 fn properties(columns: &[Column]) -> Result<WriterProperties, LakeError> {
-    let level = ZstdLevel::try_new(1).map_err(LakeError::parquet(Path::new("zstd")))?;
+    let level = ZstdLevel::try_new(1).map_err(LakeError::parquet("zstd"))?;
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))

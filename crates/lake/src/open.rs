@@ -1,28 +1,48 @@
 //! The lake: where its tables are, its history, its lock.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, RecordBatch};
 
 use crate::index::CaseIndex;
 use crate::lineage::History;
-use crate::lock::Lock;
 use crate::record::{CommitRecord, DatasetVersion, Finished, IngestRecord, RECORD_KEY};
 use crate::schema::columns;
 use crate::selection::belonging;
-use crate::table::{DataFile, Table, ingest_of};
+use crate::storage::{Storage, WriterLock};
+use crate::table::{DataFile, Pin, Table, ingest_of};
 use crate::{LakeError, scan};
 
-/// The tables under `<data-dir>/lake/`. Cheap to clone; holds no open file.
+/// The tables in one [`Storage`]. Cheap to clone; holds no open file.
 #[derive(Debug, Clone)]
 pub struct Lake {
-    root: PathBuf,
+    storage: Storage,
+    /// Where this is a [writer](Lake::writer).
+    writing: Option<Arc<Writing>>,
+}
+
+/// The right to write, and the versions that it was taken on.
+#[derive(Debug)]
+struct Writing {
+    lock: Arc<WriterLock>,
+    cases: Arc<Pin>,
+    quarantine: Arc<Pin>,
 }
 
 impl Lake {
-    /// The lake of a data directory. Touches nothing: the tables are made by the first ingest.
+    /// The lake in `<data-dir>/lake`. Touches nothing: the tables are made by the first ingest.
     pub fn open(data_dir: &Path) -> Lake {
-        Lake { root: data_dir.join("lake") }
+        Lake::at(Storage::local(&data_dir.join("lake")))
+    }
+
+    /// The lake in a storage.
+    pub fn at(storage: Storage) -> Lake {
+        Lake { storage, writing: None }
+    }
+
+    pub fn storage(&self) -> &Storage {
+        &self.storage
     }
 
     /// Dataset versions, oldest first.
@@ -54,11 +74,19 @@ impl Lake {
     }
 
     pub(crate) fn cases(&self) -> Table {
-        Table { name: "cases", dir: self.root.join("cases") }
+        let table = Table::new("cases", self.storage.folder("cases"));
+        match &self.writing {
+            Some(writing) => table.pinned(&writing.cases),
+            None => table,
+        }
     }
 
     pub(crate) fn quarantine_table(&self) -> Table {
-        Table { name: "quarantine", dir: self.root.join("quarantine") }
+        let table = Table::new("quarantine", self.storage.folder("quarantine"));
+        match &self.writing {
+            Some(writing) => table.pinned(&writing.quarantine),
+            None => table,
+        }
     }
 
     /// What the commits of `cases` say.
@@ -77,18 +105,30 @@ impl Lake {
         Ok(History::new(finished))
     }
 
-    /// Takes the ingest lock.
-    pub(crate) fn lock(&self) -> Result<Lock, LakeError> {
-        std::fs::create_dir_all(&self.root).map_err(LakeError::io(&self.root))?;
-        let lock = self.root.join("LOCK");
-        Lock::take(&lock).map_err(LakeError::io(&lock))?.ok_or(LakeError::Busy { lock })
+    /// This lake with the right to write, which nobody else has while the value (or a clone) lives. Its commits follow the
+    /// versions of now and each other, so whatever they rest on must be read through it.
+    ///
+    /// # Errors
+    /// [`LakeError::Busy`] while somebody else writes.
+    pub(crate) fn writer(&self) -> Result<Lake, LakeError> {
+        let lock = Arc::new(self.storage.lock()?);
+        let reader = Lake::at(self.storage.clone());
+        let (cases, quarantine) = (reader.cases(), reader.quarantine_table());
+        if lock.took_over() {
+            tracing::warn!(storage = %self.storage.place(), "took the lease over from a writer that stopped to renew it");
+            cases.fence()?;
+            quarantine.fence()?;
+        }
+        let (cases, quarantine) = (Arc::new(cases.pin(&lock)?), Arc::new(quarantine.pin(&lock)?));
+        let writing = Writing { lock, cases, quarantine };
+        Ok(Lake { writing: Some(Arc::new(writing)), ..reader })
     }
 
     /// Quarantine files, named by their table, that are not in force: no commit of `cases` names their writer, or one
     /// replaced them.
     pub(crate) fn void_quarantine(&self, history: &History) -> Result<Vec<DataFile>, LakeError> {
         let table = self.quarantine_table();
-        if !table.exists() {
+        if !table.exists()? {
             return Ok(Vec::new());
         }
         let replaced = history.replaced_quarantine();
@@ -103,7 +143,7 @@ impl Lake {
     /// Quarantine files in force.
     pub(crate) fn quarantine_files(&self, history: &History) -> Result<Vec<DataFile>, LakeError> {
         let table = self.quarantine_table();
-        if !table.exists() {
+        if !table.exists()? {
             return Ok(Vec::new());
         }
         let void = self.void_quarantine(history)?;
@@ -112,33 +152,41 @@ impl Lake {
         Ok(files)
     }
 
-    /// Removes what killed writers left. Needs the lock.
+    /// Removes what killed writers left. Of a [writer](Lake::writer) only.
     pub(crate) fn sweep(&self, history: &History) -> Result<(), LakeError> {
         self.quarantine_table().remove(&self.void_quarantine(history)?)?;
-        for path in self.leftover_paths(history)? {
-            std::fs::remove_file(&path).map_err(LakeError::io(&path))?;
-            tracing::info!(path = %path.display(), "deleted what an unfinished change of the lake left");
+        let leftovers = self.leftover_files(history)?;
+        // What was there while nobody else could write is nobody else's.
+        if let Some(writing) = self.writing.as_ref().filter(|_| !leftovers.is_empty()) {
+            writing.lock.confirm()?;
+        }
+        for (table, name) in leftovers {
+            table.folder.delete(&name)?;
+            tracing::info!(
+                file = table.folder.place(&name),
+                "deleted what an unfinished change of the lake left"
+            );
         }
         Ok(())
     }
 
-    /// Files in the tables' folders that must not be there: of unfinished writers, and replaced ones that were to be deleted.
-    pub(crate) fn leftover_paths(&self, history: &History) -> Result<Vec<PathBuf>, LakeError> {
+    /// Files in the tables' folders that must not be there, by their names in these: of unfinished writers, and
+    /// replaced ones that were to be deleted.
+    pub(crate) fn leftover_files(&self, history: &History) -> Result<Vec<(Table, String)>, LakeError> {
         let (purged, replaced) = (history.purged_cases(), history.replaced_quarantine());
-        let mut paths =
-            self.cases().leftovers(|file, id| history.is_finished(id) && !purged.contains(file))?;
-        paths.extend(
-            self.quarantine_table()
-                .leftovers(|file, id| history.is_finished(id) && !replaced.contains(file))?,
-        );
-        Ok(paths)
+        let mut files = Vec::new();
+        for (table, gone) in [(self.cases(), purged), (self.quarantine_table(), replaced)] {
+            let names = table.leftovers(|file, id| history.is_finished(id) && !gone.contains(file))?;
+            files.extend(names.into_iter().map(|name| (table.clone(), name)));
+        }
+        Ok(files)
     }
 
     /// Keys of the newest version's cases, and the slots of all patients that were ever stored: a patient
     /// keeps its slot, also when the version that brought it was left by going back.
     pub(crate) fn load_index(&self, history: &History) -> Result<CaseIndex, LakeError> {
         let table = self.cases();
-        if !table.exists() {
+        if !table.exists()? {
             return Ok(CaseIndex::default());
         }
         let head = history.head_ancestry();

@@ -15,18 +15,18 @@ impl Lake {
     /// [`LakeError::NoSuchVersion`]; [`LakeError::Busy`].
     pub fn restore(&self, version: u64, now: OffsetDateTime) -> Result<DatasetVersion, LakeError> {
         self.version(version)?;
-        let _lock = self.lock()?;
-        let history = self.history()?;
-        self.sweep(&history)?;
+        let lake = self.writer()?;
+        let history = lake.history()?;
+        lake.sweep(&history)?;
         let head = history.head();
-        if head == version || self.version(head)?.restored == Some(version) {
-            return self.version(head);
+        if head == version || lake.version(head)?.restored == Some(version) {
+            return lake.version(head);
         }
         let restored =
             Restored { id: Uuid::now_v7(), dataset_version: head + 1, parent: version, created_at: now };
         let (act, strata) = (Act::Restore(restored), history.strata_of(version));
-        let (cases, record) = (self.cases(), CommitRecord { act, strata, quarantine: None });
+        let (cases, record) = (lake.cases(), CommitRecord { act, strata, quarantine: None });
         cases.append(&[], RECORD_KEY, record.to_json(cases.name)?)?;
-        self.version(head + 1)
+        lake.version(head + 1)
     }
 }

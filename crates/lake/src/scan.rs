@@ -1,7 +1,5 @@
 //! Reading data files: only the columns asked for, a batch at a time.
 
-use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -9,33 +7,49 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int8Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use futures_util::{StreamExt, TryStreamExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::file::statistics::Statistics;
 
 use crate::schema::{Kind, columns as names};
 use crate::selection::{Batches, RowGroup, Selection};
+use crate::storage::{FileBatches, StoredFile, block_on};
 use crate::table::{DataFile, Table};
 use crate::{Lake, LakeError};
 
 /// Rows of a batch: its columns fit the second-level cache.
 pub(crate) const BATCH_ROWS: usize = 1 << 14;
 
+/// Footers of a bucket's files that are fetched at once.
+const PARALLEL_OPENS: usize = 16;
+
 /// A data file whose footer was read.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenFile {
-    pub(crate) path: PathBuf,
+    stored: StoredFile,
     metadata: ArrowReaderMetadata,
 }
 
 impl OpenFile {
+    /// # Errors
+    /// [`LakeError::Damaged`] when the file is not what its commit says.
     pub(crate) fn open(table: &Table, file: &DataFile) -> Result<OpenFile, LakeError> {
-        let path = table.dir.join(&file.name);
-        let handle = File::open(&path).map_err(LakeError::io(&path))?;
-        let metadata = ArrowReaderMetadata::load(&handle, ArrowReaderOptions::new());
-        Ok(OpenFile { metadata: metadata.map_err(LakeError::parquet(&path))?, path })
+        block_on(OpenFile::load(table, file))?
+    }
+
+    /// Opens several files, of a bucket at the same time.
+    pub(crate) fn open_all<'a>(
+        table: &Table,
+        files: impl Iterator<Item = &'a DataFile>,
+    ) -> Result<Vec<OpenFile>, LakeError> {
+        let loads: Vec<_> = files.map(|file| OpenFile::load(table, file)).collect();
+        block_on(futures_util::stream::iter(loads).buffered(PARALLEL_OPENS).try_collect())?
+    }
+
+    async fn load(table: &Table, file: &DataFile) -> Result<OpenFile, LakeError> {
+        let stored = table.folder.file(&file.name);
+        Ok(OpenFile { metadata: stored.metadata(file.bytes).await?, stored })
     }
 
     pub(crate) fn row_groups(&self) -> usize {
@@ -63,15 +77,14 @@ impl OpenFile {
         &self,
         row_group: Option<usize>,
         columns: &[impl AsRef<str>],
-    ) -> Result<ParquetRecordBatchReader, LakeError> {
-        let handle = File::open(&self.path).map_err(LakeError::io(&self.path))?;
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, self.metadata.clone());
-        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().map(AsRef::as_ref));
-        builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
-        if let Some(row_group) = row_group {
-            builder = builder.with_row_groups(vec![row_group]);
-        }
-        builder.build().map_err(LakeError::parquet(&self.path))
+    ) -> Result<FileBatches, LakeError> {
+        let schema = self.metadata.metadata().file_metadata().schema_descr();
+        let mask = ProjectionMask::columns(schema, columns.iter().map(AsRef::as_ref));
+        let groups = match row_group {
+            Some(group) => group..group + 1,
+            None => 0..self.row_groups(),
+        };
+        Ok(FileBatches::new(self.stored.clone(), self.metadata.clone(), mask, groups, BATCH_ROWS))
     }
 }
 
@@ -82,11 +95,11 @@ pub(crate) fn batches<'a>(
     columns: &'a [&'a str],
 ) -> Result<impl Iterator<Item = Result<RecordBatch, LakeError>> + 'a, LakeError> {
     let mut files = files.iter();
-    let mut current: Option<ParquetRecordBatchReader> = None;
+    let mut current: Option<FileBatches> = None;
     Ok(std::iter::from_fn(move || {
         loop {
             if let Some(batch) = current.as_mut().and_then(Iterator::next) {
-                return Some(batch.map_err(LakeError::from));
+                return Some(batch);
             }
             let file = files.next()?;
             match OpenFile::open(table, file).and_then(|file| file.read(None, columns)) {

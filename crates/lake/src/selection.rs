@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use arrow::array::{BooleanArray, Int32Array, RecordBatch};
 use arrow::compute::filter_record_batch;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use crate::lineage::History;
 use crate::scan::{self, OpenFile};
 use crate::schema::{Column, columns as names};
+use crate::storage::FileBatches;
 use crate::table::{DataFile, Table};
 use crate::versions::VersionSet;
 use crate::{Lake, LakeError};
@@ -114,9 +114,20 @@ impl Selection {
 
     /// The row groups of one of its files that hold selected rows.
     pub(crate) fn open(&self, selected: &SelectedFile) -> Result<Vec<RowGroup>, LakeError> {
-        let file = Arc::new(OpenFile::open(&self.table, &selected.file)?);
+        let file = OpenFile::open(&self.table, &selected.file)?;
+        Ok(self.row_groups(selected, Arc::new(file)).collect())
+    }
+
+    /// The row groups of all of its files that hold selected rows.
+    pub(crate) fn open_all(&self) -> Result<Vec<RowGroup>, LakeError> {
+        let opened = OpenFile::open_all(&self.table, self.files.iter().map(|selected| &selected.file))?;
+        let files = self.files.iter().zip(opened);
+        Ok(files.flat_map(|(selected, file)| self.row_groups(selected, Arc::new(file))).collect())
+    }
+
+    fn row_groups(&self, selected: &SelectedFile, file: Arc<OpenFile>) -> impl Iterator<Item = RowGroup> {
         let versions = (!selected.whole).then(|| Arc::new(self.versions.clone()));
-        let groups = (0..file.row_groups()).filter_map(|group| {
+        (0..file.row_groups()).filter_map(move |group| {
             let wanted = match (&versions, file.int_range(group, names::DATASET_VERSION)) {
                 (None, _) => None,
                 (Some(versions), Some((first, last))) => {
@@ -129,8 +140,7 @@ impl Selection {
                 (Some(versions), None) => Some(Arc::clone(versions)),
             };
             Some(RowGroup { file: Arc::clone(&file), group, wanted })
-        });
-        Ok(groups.collect())
+        })
     }
 }
 
@@ -159,7 +169,7 @@ impl RowGroup {
 
 /// Batches of a row group's selected rows.
 pub(crate) struct Batches {
-    reader: ParquetRecordBatchReader,
+    reader: FileBatches,
     wanted: Option<Arc<VersionSet>>,
     /// Whether the version was read for the filter only.
     surplus: bool,
@@ -177,7 +187,7 @@ impl Iterator for Batches {
     fn next(&mut self) -> Option<Self::Item> {
         let batch = match self.reader.next()? {
             Ok(batch) => batch,
-            Err(error) => return Some(Err(error.into())),
+            Err(error) => return Some(Err(error)),
         };
         let Some(wanted) = &self.wanted else { return Some(Ok(batch)) };
         Some(filtered(batch, wanted, self.surplus))

@@ -1,34 +1,23 @@
 //! One Delta table, seen synchronously: create, append, list files, read commits.
 //!
 //! Data files are written and made durable before a commit names them ([`crate::data_file`]); the commit, one
-//! file that must not exist yet, is the only thing that makes them part of the table. Commits are never
+//! file that must not exist yet, is the only thing that makes them part of the table. It must directly follow the version
+//! that its writer read, or it fails: no commit is tried again on top of another writer's. Commits are never
 //! cleaned up here: they carry the dataset versions.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake_core::kernel::{Action, Add, CommitInfo, Remove};
-use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
-use deltalake_core::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use deltalake_core::{DeltaTable, DeltaTableError};
 use serde_json::{Value, json};
-use url::Url;
+use uuid::Uuid;
 
 use crate::LakeError;
 use crate::schema::{Column, delta_fields};
-
-/// Runs `future` on a runtime of its own thread, so that callers may themselves be inside a runtime.
-pub(crate) fn block_on<T: Send>(future: impl Future<Output = T> + Send) -> Result<T, LakeError> {
-    let run = || {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder.enable_all().build().map_err(LakeError::io(Path::new("tokio")))?;
-        Ok(runtime.block_on(future))
-    };
-    std::thread::scope(|scope| scope.spawn(run).join().unwrap_or(Err(LakeError::WorkerStopped)))
-}
+use crate::storage::{Folder, WriterLock, block_on};
 
 /// A data file of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,28 +43,75 @@ pub(crate) struct Snapshot {
     pub(crate) columns: Vec<String>,
 }
 
-/// A table in a local folder, which may not exist yet.
+/// A table in a folder, which may not exist yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     pub(crate) name: &'static str,
-    pub(crate) dir: PathBuf,
+    pub(crate) folder: Folder,
+    /// Of a writer's table.
+    pin: Option<Arc<Pin>>,
 }
 
+/// What ties a writer's commits together.
+#[derive(Debug)]
+pub(crate) struct Pin {
+    lock: Arc<WriterLock>,
+    /// The version that the next commit must follow; `None`: there is no table yet.
+    version: Mutex<Option<u64>>,
+}
+
+impl Pin {
+    fn version(&self) -> MutexGuard<'_, Option<u64>> {
+        self.version.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Key under which every commit carries an identifier of its own, by which its writer knows it again.
+const COMMIT_KEY: &str = "hoofbeatCommit";
+
 impl Table {
-    pub(crate) fn exists(&self) -> bool {
-        self.log_dir().join(format!("{:020}.json", 0)).exists()
+    pub(crate) fn new(name: &'static str, folder: Folder) -> Table {
+        Table { name, folder, pin: None }
     }
 
-    fn log_dir(&self) -> PathBuf {
-        self.dir.join("_delta_log")
+    /// What pins the holder of a lock to the version of now: its commits follow that one and each other, or fail with
+    /// [`LakeError::Overtaken`]. Whatever a commit rests on must be read after this.
+    pub(crate) fn pin(&self, lock: &Arc<WriterLock>) -> Result<Pin, LakeError> {
+        let version = if self.exists()? { Some(self.newest()?) } else { None };
+        Ok(Pin { lock: Arc::clone(lock), version: Mutex::new(version) })
     }
 
-    fn url(&self) -> Result<Url, LakeError> {
-        let absolute = std::path::absolute(&self.dir).map_err(LakeError::io(&self.dir))?;
-        Url::from_directory_path(&absolute).map_err(|()| {
-            let source = std::io::Error::other("the folder's path is no URL");
-            LakeError::io(&self.dir)(source)
-        })
+    pub(crate) fn pinned(self, pin: &Arc<Pin>) -> Table {
+        Table { pin: Some(Arc::clone(pin)), ..self }
+    }
+
+    /// The version that the next commit must follow; `None` where it is the newest, whichever that is.
+    fn base(&self) -> Result<Option<u64>, LakeError> {
+        match self.pin.as_ref().map(|pin| *pin.version()) {
+            // The table was made by somebody else.
+            Some(None) => Err(LakeError::Overtaken { table: self.name }),
+            Some(version) => Ok(version),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether its writer still is the only one: spares it a commit that fails, or that makes another's fail.
+    fn confirm(&self) -> Result<(), LakeError> {
+        self.pin.as_ref().map_or(Ok(()), |pin| pin.lock.confirm())
+    }
+
+    fn committed(&self, version: u64) {
+        if let Some(pin) = &self.pin {
+            *pin.version() = Some(version);
+        }
+    }
+
+    pub(crate) fn exists(&self) -> Result<bool, LakeError> {
+        self.log().exists(&commit_name(0))
+    }
+
+    fn log(&self) -> Folder {
+        self.folder.child("_delta_log")
     }
 
     fn error(&self) -> impl Fn(DeltaTableError) -> LakeError + use<> {
@@ -84,42 +120,75 @@ impl Table {
 
     /// Creates the table where it does not exist.
     pub(crate) fn create(&self, columns: &[Column]) -> Result<(), LakeError> {
-        if self.exists() {
+        let there = match &self.pin {
+            Some(pin) => pin.version().is_some(),
+            None => self.exists()?,
+        };
+        if there {
             return Ok(());
         }
-        std::fs::create_dir_all(&self.dir).map_err(LakeError::io(&self.dir))?;
+        self.confirm()?;
+        self.folder.create()?;
         let properties = [
             ("delta.checkpointInterval", "20".to_owned()),
             // Old commits carry the dataset versions, and old versions stay readable.
             ("delta.enableExpiredLogCleanup", "false".to_owned()),
             ("delta.logRetentionDuration", "interval 36500 days".to_owned()),
         ];
-        let (url, fields) = (self.url()?, delta_fields(columns));
-        block_on(async move {
-            let table = DeltaTable::try_from_url(url).await?;
-            table
-                .create()
-                .with_columns(fields)
-                .with_table_name(self.name)
-                .with_configuration(properties.map(|(key, value)| (key, Some(value))))
-                .await
-        })?
-        .map_err(self.error())?;
+        let table = DeltaTable::new(self.folder.log_store()?.map_err(self.error())?);
+        let create = table
+            .create()
+            .with_columns(delta_fields(columns))
+            .with_table_name(self.name)
+            .with_configuration(properties.map(|(key, value)| (key, Some(value))))
+            .with_commit_properties(once());
+        if let Err(error) = block_on(async move { create.await })? {
+            let overtaken = self.exists()?;
+            return Err(if overtaken {
+                LakeError::Overtaken { table: self.name }
+            } else {
+                self.error()(error)
+            });
+        }
+        self.committed(0);
         self.sync_log()
     }
 
-    async fn load(&self, url: Url, version: Option<u64>) -> Result<DeltaTable, DeltaTableError> {
-        let builder = DeltaTableBuilder::from_url(url)?;
-        match version {
-            Some(version) => builder.with_version(version).load().await,
-            None => builder.load().await,
+    fn load(&self, version: Option<u64>) -> Result<DeltaTable, LakeError> {
+        let mut table = DeltaTable::new(self.folder.log_store()?.map_err(self.error())?);
+        let loaded = block_on(async {
+            match version {
+                Some(version) => table.load_version(version).await?,
+                None => table.load().await?,
+            }
+            Ok(table)
+        });
+        loaded?.map_err(self.error())
+    }
+
+    fn newest(&self) -> Result<u64, LakeError> {
+        let newest = self.commit_names()?.pop().and_then(|name| version_of(&name));
+        newest.ok_or(LakeError::Overtaken { table: self.name })
+    }
+
+    /// Names of the commits, oldest first.
+    fn commit_names(&self) -> Result<Vec<String>, LakeError> {
+        let log = self.log();
+        let mut names = log.names()?;
+        names.retain(|name| version_of(name).is_some());
+        names.sort();
+        match (0..).zip(&names).find(|(version, name)| version_of(name) != Some(*version)) {
+            None => Ok(names),
+            Some((version, _)) => Err(LakeError::Damaged {
+                file: log.place(&commit_name(version)),
+                problem: "the commit is missing while later ones are there".to_owned(),
+            }),
         }
     }
 
     /// The table at `version` (`None`: now).
     pub(crate) fn snapshot(&self, version: Option<u64>) -> Result<Snapshot, LakeError> {
-        let url = self.url()?;
-        let table = block_on(self.load(url, version))?.map_err(self.error())?;
+        let table = self.load(version)?;
         let state = table.snapshot().map_err(self.error())?;
         let files = state.log_data().into_iter().map(|file| DataFile {
             name: file.path().into_owned(),
@@ -133,35 +202,45 @@ impl Table {
 
     /// All commits, oldest first, with the value that each carries under `key`.
     pub(crate) fn commits(&self, key: &str) -> Result<Vec<Commit>, LakeError> {
-        if !self.exists() {
-            return Ok(Vec::new());
-        }
-        let url = self.url()?;
-        block_on(async move {
-            let store = DeltaTableBuilder::from_url(url)?.build_storage()?;
-            let mut commits = Vec::new();
-            while let Some(bytes) = store.read_commit_entry(commits.len() as u64).await? {
-                let info = commit_info(&bytes)?;
-                let record = info.and_then(|mut info| info.info.remove(key));
-                commits.push(Commit { version: commits.len() as u64, record });
+        let names = self.commit_names()?;
+        let contents = self.log().read(&names)?;
+        let commit = |(version, bytes): (u64, bytes::Bytes)| {
+            let info = self.commit_info(version, &bytes)?;
+            Ok(Commit { version, record: info.and_then(|mut info| info.info.remove(key)) })
+        };
+        (0..).zip(contents).map(commit).collect()
+    }
+
+    fn commit_info(&self, version: u64, bytes: &[u8]) -> Result<Option<CommitInfo>, LakeError> {
+        let damaged = |problem: String| LakeError::Damaged {
+            file: self.log().place(&commit_name(version)),
+            problem: format!("a commit that cannot be read ({problem})"),
+        };
+        let (mut actions, mut found) = (0, None);
+        for action in serde_json::Deserializer::from_slice(bytes).into_iter::<Action>() {
+            actions += 1;
+            if let Action::CommitInfo(info) = action.map_err(|error| damaged(error.to_string()))? {
+                found = Some(info);
             }
-            Ok(commits)
-        })?
-        .map_err(self.error())
+        }
+        if actions == 0 {
+            return Err(damaged("it is empty".to_owned()));
+        }
+        Ok(found)
     }
 
     /// Adds columns that the table lacks. Returns whether there were any.
     pub(crate) fn add_columns(&self, columns: &[Column]) -> Result<bool, LakeError> {
-        let known = self.snapshot(None)?.columns;
+        let known = self.snapshot(self.base()?)?.columns;
         let mut missing = columns.to_vec();
         missing.retain(|column| !known.contains(&column.name));
         if missing.is_empty() {
             return Ok(false);
         }
-        let url = self.url()?;
-        let fields = delta_fields(&missing);
-        block_on(async move { self.load(url, None).await?.add_columns().with_fields(fields).await })?
-            .map_err(self.error())?;
+        let add = self.load(self.base()?)?.add_columns();
+        let add = add.with_fields(delta_fields(&missing)).with_commit_properties(once());
+        let table = block_on(async move { add.await })?.map_err(self.error())?;
+        self.committed(table.version().unwrap_or_default());
         self.sync_log()?;
         Ok(true)
     }
@@ -214,61 +293,86 @@ impl Table {
     pub(crate) fn delete<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<u64, LakeError> {
         let mut deleted = 0;
         for name in names {
-            let path = self.dir.join(name);
-            match std::fs::remove_file(&path) {
-                Ok(()) => deleted += 1,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(LakeError::io(&path)(error)),
-            }
+            deleted += u64::from(self.folder.delete(name)?);
         }
         Ok(deleted)
     }
 
-    /// Bytes of a data file on the disk; `None` where there is none.
-    pub(crate) fn size_on_disk(&self, name: &str) -> Result<Option<u64>, LakeError> {
-        let path = self.dir.join(name);
-        match std::fs::metadata(&path) {
-            Ok(metadata) => Ok(Some(metadata.len())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(LakeError::io(&path)(error)),
-        }
-    }
-
     /// Lifts the promise that rows are never taken out, which tables were made with before persons could be erased.
     fn allow_removal(&self) -> Result<(), LakeError> {
-        let url = self.url()?;
-        block_on(async move {
-            let table = self.load(url, None).await?;
-            if table.snapshot()?.table_config().append_only == Some(true) {
-                let lifted = [("delta.appendOnly".to_owned(), "false".to_owned())].into();
-                table.set_tbl_properties().with_properties(lifted).await?;
-            }
-            Ok(())
-        })?
-        .map_err(self.error())?;
+        let table = self.load(self.base()?)?;
+        if table.snapshot().map_err(self.error())?.table_config().append_only != Some(true) {
+            return Ok(());
+        }
+        let lifted = [("delta.appendOnly".to_owned(), "false".to_owned())].into();
+        let lift = table.set_tbl_properties().with_properties(lifted).with_commit_properties(once());
+        let table = block_on(async move { lift.await })?.map_err(self.error())?;
+        self.committed(table.version().unwrap_or_default());
         self.sync_log()
     }
 
-    fn commit(
+    /// Makes one commit, directly after the version that was read. Returns its version.
+    ///
+    /// # Errors
+    /// [`LakeError::Overtaken`] when another writer was faster; [`LakeError::Unsure`] when nobody can say.
+    pub(crate) fn commit(
         &self,
         actions: Vec<Action>,
         operation: DeltaOperation,
-        metadata: HashMap<String, Value>,
+        mut metadata: HashMap<String, Value>,
     ) -> Result<u64, LakeError> {
-        let url = self.url()?;
-        let version = block_on(async move {
-            let table = self.load(url, None).await?;
-            let log_store: LogStoreRef = table.log_store();
-            let commit = CommitBuilder::from(CommitProperties::default())
-                .with_actions(actions)
-                .with_app_metadata(metadata)
-                .build(Some(table.snapshot()?), log_store, operation)
-                .await?;
-            Ok(commit.version())
-        })?
-        .map_err(self.error())?;
+        let mark = Value::from(Uuid::new_v4().to_string());
+        metadata.insert(COMMIT_KEY.to_owned(), mark.clone());
+        self.confirm()?;
+        let table = self.load(self.base()?)?;
+        let next = table.version().map_or(0, |version| version + 1);
+        let committed = block_on(async move {
+            let log_store = table.log_store();
+            let commit = CommitBuilder::from(once()).with_actions(actions).with_app_metadata(metadata);
+            let finished = commit.build(Some(table.snapshot()?), log_store, operation).await?;
+            Ok(finished.version())
+        })?;
+        let version = match committed {
+            Ok(version) => version,
+            // An answer may be lost after the commit was made, and what follows a commit may fail.
+            Err(error) => match self.is_ours(next, &mark) {
+                Ok(true) => next,
+                Ok(false) => return Err(self.error()(error)),
+                Err(_) => return Err(LakeError::Unsure { table: self.name, cause: error.to_string() }),
+            },
+        };
+        self.committed(version);
         self.sync_log()?;
         Ok(version)
+    }
+
+    /// Whether commit `version` is there and carries `mark`.
+    fn is_ours(&self, version: u64, mark: &Value) -> Result<bool, LakeError> {
+        let (log, name) = (self.log(), commit_name(version));
+        if !log.exists(&name)? {
+            return Ok(false);
+        }
+        let read = log.read(&[name])?;
+        let info = self.commit_info(version, read.first().map_or(&[], |bytes| bytes))?;
+        Ok(info.is_some_and(|info| info.info.get(COMMIT_KEY) == Some(mark)))
+    }
+
+    /// Ends what a writer that lost its lock may still be about to do: its next commit cannot follow the version that
+    /// it read any more. A table that does not exist yet needs nothing: creating it is what its writer would lose.
+    pub(crate) fn fence(&self) -> Result<(), LakeError> {
+        if !self.exists()? {
+            return Ok(());
+        }
+        loop {
+            let operation =
+                DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+            match self.commit(Vec::new(), operation, HashMap::new()) {
+                Ok(_) => return Ok(()),
+                // The other one was still faster, which it can be only as often as it commits.
+                Err(LakeError::Overtaken { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn add_action(&self, file: &DataFile) -> Add {
@@ -294,32 +398,38 @@ impl Table {
 
     /// Makes the newest commit durable, with its name.
     fn sync_log(&self) -> Result<(), LakeError> {
-        let dir = self.log_dir();
-        let newest = files_in(&dir)?.into_iter().filter(|name| is_commit(name)).max();
-        for path in newest.map(|name| dir.join(name)).into_iter().chain([dir]) {
-            File::open(&path).and_then(|file| file.sync_all()).map_err(LakeError::io(&path))?;
+        let log = self.log();
+        if !log.is_local() {
+            return Ok(());
         }
-        Ok(())
+        let newest = log.names()?.into_iter().filter(|name| version_of(name).is_some()).max();
+        log.sync(newest.as_deref())
     }
 
-    /// Paths under the table that should not be there: data files that `may_stay` (file's name, writer's identifier) denies,
-    /// and half-written commits. Files that have not our names are another writer's, and old versions may need them.
-    pub(crate) fn leftovers(&self, may_stay: impl Fn(&str, &str) -> bool) -> Result<Vec<PathBuf>, LakeError> {
-        let mut found = Vec::new();
-        for name in files_in(&self.dir)? {
-            if ingest_of(&name).is_some_and(|ingest| !may_stay(&name, ingest)) {
-                found.push(self.dir.join(name));
-            }
+    /// Files of the table's folder, by their names in it, that should not be there: data files that `may_stay` (file's
+    /// name, writer's identifier) denies, and half-written commits. Files that have not our names are another
+    /// writer's, and old versions may need them.
+    pub(crate) fn leftovers(&self, may_stay: impl Fn(&str, &str) -> bool) -> Result<Vec<String>, LakeError> {
+        // In a bucket, a writer that lost its lease may still create the table, with its files: see [`Table::fence`].
+        if !self.folder.is_local() && !self.exists()? {
+            return Ok(Vec::new());
         }
-        for name in files_in(&self.log_dir())? {
-            // The object store writes `<name>#<n>` and then links it; the table library `_commit_<id>.json.tmp`.
+        let mut found = self.folder.names()?;
+        found.retain(|name| ingest_of(name).is_some_and(|ingest| !may_stay(name, ingest)));
+        for name in self.log().names()? {
+            // The local store writes `<name>#<n>` and then links it; the table library `_commit_<id>.json.tmp`.
             if name.contains('#') || name.ends_with(".tmp") {
-                found.push(self.log_dir().join(name));
+                found.push(format!("_delta_log/{name}"));
             }
         }
         found.sort();
         Ok(found)
     }
+}
+
+/// Commits once: never again on top of another writer's commit.
+fn once() -> CommitProperties {
+    CommitProperties::default().with_max_retries(0)
 }
 
 /// Beginning of the names of our data files; the ingest's identifier follows, then the file's number.
@@ -336,34 +446,13 @@ pub(crate) fn ingest_of(file_name: &str) -> Option<&str> {
     Some(ingest)
 }
 
-fn is_commit(name: &str) -> bool {
-    name.len() == 25 && name.ends_with(".json")
+fn commit_name(version: u64) -> String {
+    format!("{version:020}.json")
 }
 
-fn commit_info(bytes: &[u8]) -> Result<Option<CommitInfo>, DeltaTableError> {
-    for action in serde_json::Deserializer::from_slice(bytes).into_iter::<Action>() {
-        if let Action::CommitInfo(info) = action? {
-            return Ok(Some(info));
-        }
-    }
-    Ok(None)
-}
-
-/// Names of the plain files in `dir`; none where it does not exist.
-fn files_in(dir: &Path) -> Result<Vec<String>, LakeError> {
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(LakeError::io(dir)(error)),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(LakeError::io(dir))?;
-        if entry.path().is_file() {
-            names.extend(entry.file_name().into_string());
-        }
-    }
-    Ok(names)
+/// The version that a file of the log commits; `None` for another file.
+fn version_of(name: &str) -> Option<u64> {
+    name.strip_suffix(".json").filter(|digits| digits.len() == 20)?.parse().ok()
 }
 
 /// The wall clock, for the two fields of the protocol that want it; nothing else depends on it.

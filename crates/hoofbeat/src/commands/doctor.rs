@@ -150,7 +150,45 @@ fn alerts(deployment: &Deployment, findings: &mut Findings) {
     }
 }
 
+/// Whether the lake's storage can be reached and keeps the promises that commits rest on.
+fn storage(deployment: &Deployment, findings: &mut Findings) -> bool {
+    let storage = deployment.lake.storage();
+    match storage.probe() {
+        Ok(probe) if probe.problems.is_empty() => {
+            let promises = "it can be read and written, and of several writers one wins";
+            findings.well("storage", format!("{}: {promises}", storage.place()));
+            true
+        }
+        Ok(probe) => {
+            for problem in probe.problems {
+                let message = format!("{}: {problem}", storage.place());
+                findings.wrong(
+                    "storage",
+                    message,
+                    "use a storage with atomic conditional puts, such as S3 itself",
+                );
+            }
+            false
+        }
+        Err(error) => {
+            let remedy = "check the URL, the credentials and their permissions, and that the storage answers";
+            findings.wrong("storage", error.to_string(), remedy);
+            false
+        }
+    }
+}
+
 fn stores(deployment: &Deployment, findings: &mut Findings) {
+    if storage(deployment, findings) {
+        lake(deployment, findings);
+    }
+    registry(deployment, findings);
+    alerts(deployment, findings);
+    predictions(deployment, findings);
+    champion(deployment, findings);
+}
+
+fn lake(deployment: &Deployment, findings: &mut Findings) {
     match deployment.lake.check() {
         Ok(check) if check.problems.is_empty() => {
             findings.well(
@@ -170,18 +208,14 @@ fn stores(deployment: &Deployment, findings: &mut Findings) {
         }
         Ok(check) => {
             for problem in check.problems {
-                findings.wrong(
-                    "lake",
-                    problem,
-                    "restore the named files from a backup of the data directory",
-                );
+                findings.wrong("lake", problem, "restore the named files from a backup of the lake");
             }
         }
-        Err(error) => {
-            findings.wrong("lake", error.to_string(), "check the data directory's disk and permissions")
-        }
+        Err(error) => findings.wrong("lake", error.to_string(), "check the lake's storage and permissions"),
     }
-    alerts(deployment, findings);
+}
+
+fn registry(deployment: &Deployment, findings: &mut Findings) {
     match deployment.registry.check(None) {
         Ok(found) => {
             for finding in &found {
@@ -202,8 +236,6 @@ fn stores(deployment: &Deployment, findings: &mut Findings) {
             findings.wrong("registry", error.to_string(), "check the data directory's disk and permissions")
         }
     }
-    predictions(deployment, findings);
-    champion(deployment, findings);
 }
 
 fn predictions(deployment: &Deployment, findings: &mut Findings) {

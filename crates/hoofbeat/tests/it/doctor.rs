@@ -53,7 +53,7 @@ fn wrong(deployment: &Deployment, check: &str) -> Vec<String> {
     let message = wrong[0]["message"].as_str().unwrap().replace(['/', ':', '`', ','], " ");
     message
         .split_whitespace()
-        .filter(|word| word.contains('.') && !word.ends_with('.'))
+        .filter(|word| word.contains('.') && !word.starts_with('.') && !word.ends_with('.'))
         .map(str::to_owned)
         .collect()
 }

@@ -10,7 +10,7 @@ use super::{
     lines::{Lines, Next, RECORD_LIMIT},
     record::{Cells, Problem, Record, Records},
 };
-use crate::{FileError, Format, cell::Cell};
+use crate::{FileError, Format, cell::Cell, formula};
 
 /// A CSV file behind its header.
 pub(crate) struct CsvRecords {
@@ -35,7 +35,7 @@ impl CsvRecord<'_> {
     #[inline]
     pub(crate) fn get(&self, column: usize) -> Cell<'_> {
         match self.fields.get(column).and_then(|field| self.cells.get(field.clone())) {
-            Some(text) => Cell::Written(text),
+            Some(text) => Cell::Written(formula::unguarded(text)),
             None => Cell::Missing,
         }
     }

@@ -5,9 +5,9 @@ use std::io::Write;
 use csv::{QuoteStyle, Writer, WriterBuilder};
 
 use super::{ColumnType, Output, Value};
-use crate::{TableError, instant};
+use crate::{TableError, formula, instant};
 
-/// RFC 4180 with LF line ends; a missing value is an empty field.
+/// RFC 4180 with LF line ends; a missing value is an empty field, and no text is a [formula].
 pub(crate) struct CsvTable {
     writer: Writer<Output>,
     scratch: String,
@@ -24,14 +24,14 @@ impl CsvTable {
     pub(crate) fn push(&mut self, row: &[Value<'_>]) -> Result<(), TableError> {
         for value in row {
             self.scratch.clear();
-            let field = match value {
-                Value::Text(text) => text,
+            let written = match value {
+                Value::Text(text) => self.writer.write_field(&*formula::guarded(text)),
                 value => {
                     append(&mut self.scratch, value);
-                    self.scratch.as_str()
+                    self.writer.write_field(&self.scratch)
                 }
             };
-            self.writer.write_field(field).map_err(io_error)?;
+            written.map_err(io_error)?;
         }
         self.writer.write_record(None::<&[u8]>).map_err(io_error)
     }

@@ -57,6 +57,20 @@ fn cases_written_in_every_form_are_read_back_the_same() {
 }
 
 #[test]
+fn an_identifier_like_a_formula_is_no_formula_in_csv_and_comes_back_as_it_was() {
+    for (name, expected) in [("x.csv", "'=cmd|"), ("x.ndjson", "\"=cmd|")] {
+        let out = Written::default();
+        let study = Study::default_study();
+        let mut writer = CaseWriter::create(form(name), Box::new(out.clone()), study, Vec::new()).unwrap();
+        writer.push(&case("=cmd|' /C calc'!A0", None), &[]).unwrap();
+        writer.finish().unwrap();
+        let text = String::from_utf8(out.bytes()).unwrap();
+        assert!(text.contains(expected), "{text}");
+        assert_eq!(cases(read(out.bytes(), None, None).unwrap())[0].case_id, "=cmd|' /C calc'!A0", "{name}");
+    }
+}
+
+#[test]
 fn reals_keep_every_bit_and_types_are_held() {
     let out = Written::default();
     let columns = vec![("name".to_owned(), ColumnType::Text), ("p".to_owned(), ColumnType::Real)];

@@ -47,8 +47,7 @@ impl Selection {
         for column in query.cells.columns().iter().chain(margins) {
             self.expect_column(column)?;
         }
-        let units = self.files().iter().map(|file| self.open(file)).collect::<Result<Vec<_>, _>>()?;
-        let units: Vec<_> = units.into_iter().flatten().collect();
+        let units = self.open_all()?;
         let pass = Pass::new(query, self.outcomes());
         let next = AtomicUsize::new(0);
         let work = || -> Result<Part, LakeError> {

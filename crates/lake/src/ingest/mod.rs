@@ -16,7 +16,6 @@ use uuid::Uuid;
 
 use crate::data_file::DataFiles;
 use crate::index::CaseIndex;
-use crate::lock::Lock;
 use crate::outcome::{Outcomes, key};
 use crate::record::{Act, CommitRecord, IngestRecord, IngestedFile, OutcomeCount, RECORD_KEY};
 use crate::rewrite::Going;
@@ -77,12 +76,11 @@ pub struct IngestReport {
 
 /// An append under way. Dropped without [`Ingest::commit`], it leaves nothing.
 pub struct Ingest {
+    /// A writer: until the end, nobody else changes the lake.
     lake: Lake,
     meta: IngestMeta,
     rule: Box<dyn SlotRule>,
     record: IngestRecord,
-    /// Held until the end: one ingest at a time.
-    lock: Lock,
     index: CaseIndex,
     strata: Strata,
     outcomes: Outcomes,
@@ -119,9 +117,9 @@ impl Lake {
     /// [`LakeError::Io`] and the like.
     pub fn begin_ingest(&self, meta: IngestMeta, rule: impl SlotRule + 'static) -> Result<Ingest, LakeError> {
         let all_columns = schema::case_columns(&meta.schema)?;
-        let lock = self.lock()?;
-        let history = self.history()?;
-        self.sweep(&history)?;
+        let lake = self.writer()?;
+        let history = lake.history()?;
+        lake.sweep(&history)?;
         let parent = history.head();
         let ingest_id = Uuid::now_v7();
         let quarantine_columns = schema::quarantine_columns();
@@ -129,15 +127,15 @@ impl Lake {
         let cases = CaseColumns::new(&meta.schema, &all_columns, parent + 1);
         let quarantine = QuarantineColumns::new(ingest_id, &quarantine_columns);
         // Files are opened with their first rows only; the folders must be there.
-        for table in [self.cases(), self.quarantine_table()] {
-            std::fs::create_dir_all(&table.dir).map_err(LakeError::io(&table.dir))?;
-        }
-        let case_files = DataFiles::start(&self.cases().dir, prefix.clone(), &all_columns, cases.schema())?;
+        let (case_folder, quarantine_folder) = (lake.cases().folder, lake.quarantine_table().folder);
+        case_folder.create()?;
+        quarantine_folder.create()?;
+        let case_files = DataFiles::start(&case_folder, prefix.clone(), &all_columns, cases.schema())?;
         let quarantine_files =
-            DataFiles::start(&self.quarantine_table().dir, prefix, &quarantine_columns, quarantine.schema())?;
+            DataFiles::start(&quarantine_folder, prefix, &quarantine_columns, quarantine.schema())?;
         Ok(Ingest {
-            index: self.load_index(&history)?,
-            quarantined: self.load_quarantined(&history)?,
+            index: lake.load_index(&history)?,
+            quarantined: lake.load_quarantined(&history)?,
             strata: Strata::resume(&history.strata()),
             record: IngestRecord {
                 ingest_id,
@@ -157,10 +155,9 @@ impl Lake {
                 note: meta.schema.note.clone(),
                 quality: None,
             },
-            lake: self.clone(),
             meta,
             rule: Box::new(rule),
-            lock,
+            lake,
             outcomes: Outcomes::default(),
             outcome_rows: Vec::new(),
             all_columns,
@@ -329,7 +326,7 @@ impl Ingest {
                 self.lake.sweep(&self.lake.history()?)?;
             }
         }
-        drop(self.lock);
+        drop(self.lake);
         Ok(IngestReport {
             ingest_id: self.record.ingest_id,
             new_version: (self.record.accepted > 0).then_some(self.record.dataset_version),

@@ -36,14 +36,13 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Busy`] and the like. On any error every version is as it was.
     pub fn compact(&self, vacuum: bool, how: &Rewriting<'_>) -> Result<Compacted, LakeError> {
-        let table = self.cases();
-        if !table.exists() {
+        if !self.cases().exists()? {
             return Ok(Compacted { dry_run: how.dry_run, ..Compacted::default() });
         }
-        let _lock = self.lock()?;
-        let history = self.history()?;
+        let lake = self.writer()?;
+        let (table, history) = (lake.cases(), lake.history()?);
         if !how.dry_run {
-            self.sweep(&history)?;
+            lake.sweep(&history)?;
         }
         let files = table.snapshot(None)?.files;
         let chosen = choose(&files, &history);
@@ -62,7 +61,7 @@ impl Lake {
         let mut replaced = history.replaced_cases();
         replaced.extend(chosen.iter().map(|(file, _)| file.name.clone()));
         if vacuum {
-            let sizes = replaced.iter().filter_map(|name| table.size_on_disk(name).transpose());
+            let sizes = replaced.iter().filter_map(|name| table.folder.size(name).transpose());
             let sizes = sizes.collect::<Result<Vec<u64>, LakeError>>()?;
             (done.deleted, done.deleted_bytes) = (sizes.len() as u64, sizes.iter().sum());
         }
@@ -70,7 +69,7 @@ impl Lake {
             return Ok(done);
         }
         if !chosen.is_empty() {
-            let new = self.put_together(&history, chosen, vacuum, how)?;
+            let new = lake.put_together(&history, chosen, vacuum, how)?;
             done.files_after = done.files_before - done.files_rewritten + new;
         }
         if vacuum {

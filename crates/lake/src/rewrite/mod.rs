@@ -58,7 +58,7 @@ struct Exchange {
 }
 
 impl Lake {
-    /// The switch, and the clean-up after it. Needs the lock.
+    /// The switch, and the clean-up after it. Of a writer.
     fn exchange(&self, history: &History, exchange: Exchange, now: OffsetDateTime) -> Result<(), LakeError> {
         let Exchange { id, purpose, purge, old, new, removed, refused, quarantine } = exchange;
         if !refused.is_empty() {
@@ -88,6 +88,6 @@ impl Lake {
 
     /// A writer of data files that carry the identifier of the change.
     fn write_files(&self, table: &Table, id: Uuid, columns: &[Column]) -> Result<DataFiles, LakeError> {
-        DataFiles::start(&table.dir, file_prefix(&id.to_string()), columns, schema::arrow_schema(columns))
+        DataFiles::start(&table.folder, file_prefix(&id.to_string()), columns, schema::arrow_schema(columns))
     }
 }

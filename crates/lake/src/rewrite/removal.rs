@@ -144,16 +144,16 @@ impl Lake {
 
     fn remove(&self, gone: &Gone<'_>, how: &Rewriting<'_>, refused: Goes<'_>) -> Result<Removal, LakeError> {
         let mut removal = Removal { dry_run: how.dry_run, ..Removal::default() };
-        if !self.cases().exists() {
+        if !self.cases().exists()? {
             return Ok(removal);
         }
-        let _lock = self.lock()?;
-        let history = self.history()?;
+        let lake = self.writer()?;
+        let history = lake.history()?;
         if !how.dry_run {
-            self.sweep(&history)?;
+            lake.sweep(&history)?;
         }
-        let survey = self.survey(&history, gone, how)?;
-        let going = self.refused_to_go(&history, refused)?;
+        let survey = lake.survey(&history, gone, how)?;
+        let going = lake.refused_to_go(&history, refused)?;
         removal.rows = survey.removed.iter().map(|removed| removed.rows).sum();
         removal.files_rewritten = survey.files.len() as u64;
         removal.quarantined = going.rows();
@@ -161,7 +161,7 @@ impl Lake {
         removal.versions = versions_with(&history, &survey.removed)?;
         removal.removed.clone_from(&survey.removed);
         if !how.dry_run && removal.rows + removal.quarantined > 0 {
-            removal.id = Some(self.take_out(&history, gone, survey, &going, how)?);
+            removal.id = Some(lake.take_out(&history, gone, survey, &going, how)?);
         }
         Ok(removal)
     }

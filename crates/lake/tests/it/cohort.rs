@@ -1,8 +1,15 @@
 use std::collections::BTreeMap;
 
-use lake::{CellMap, Cohort, CohortQuery, EACH_SLOT, Lake, LakeError, NO_CELL, NO_SLOT, Outcome};
+use lake::{CellMap, Cohort, CohortQuery, EACH_SLOT, LakeError, NO_CELL, NO_SLOT, Outcome};
 
-use crate::support::{begin, made, push_all};
+use crate::support::{Site, begin, made, on_each_storage, push_all};
+
+on_each_storage! {
+    cohort_equals_a_naive_count_and_adds
+    slot_groups_sum_slots_and_unconfirmed_rows_have_none
+    a_large_domain_counts_the_same
+    a_plan_that_does_not_fit_is_an_error
+}
 
 /// Age by pressure category; ages above a limit are outside the domain.
 struct AgeByPressure {
@@ -73,10 +80,8 @@ fn assert_equals_naive(cohort: &Cohort, naive: &(BTreeMap<Key, u64>, u64)) {
     assert_eq!(cohort.rows, naive.0.values().sum::<u64>());
 }
 
-#[test]
-fn cohort_equals_a_naive_count_and_adds() {
-    let dir = tempfile::tempdir().unwrap();
-    let lake = Lake::open(dir.path());
+fn cohort_equals_a_naive_count_and_adds(site: &Site) {
+    let lake = site.lake();
     for numbers in [0..40_000, 40_000..50_000] {
         let mut ingest = begin(&lake, "ehr").unwrap();
         push_all(&mut ingest, numbers);
@@ -92,8 +97,8 @@ fn cohort_equals_a_naive_count_and_adds() {
     let first = lake.cohort(1, &query(2)).unwrap();
     assert_equals_naive(&first, &naive(0..40_000, 100));
     // The second month alone, from a lake of its own, in which slots were given anew: compare without them.
-    let other_dir = tempfile::tempdir().unwrap();
-    let other = Lake::open(other_dir.path());
+    let other_site = Site::local();
+    let other = other_site.lake();
     let mut ingest = begin(&other, "ehr").unwrap();
     push_all(&mut ingest, 40_000..50_000);
     ingest.commit().unwrap();
@@ -106,10 +111,8 @@ fn cohort_equals_a_naive_count_and_adds() {
     assert!(matches!(first.add(&Cohort::default()), Err(LakeError::DifferentCohorts)));
 }
 
-#[test]
-fn slot_groups_sum_slots_and_unconfirmed_rows_have_none() {
-    let dir = tempfile::tempdir().unwrap();
-    let lake = Lake::open(dir.path());
+fn slot_groups_sum_slots_and_unconfirmed_rows_have_none(site: &Site) {
+    let lake = site.lake();
     let mut ingest = begin(&lake, "ehr").unwrap();
     push_all(&mut ingest, 0..20_000);
     ingest.commit().unwrap();
@@ -156,10 +159,8 @@ impl CellMap for Wide {
     }
 }
 
-#[test]
-fn a_large_domain_counts_the_same() {
-    let dir = tempfile::tempdir().unwrap();
-    let lake = Lake::open(dir.path());
+fn a_large_domain_counts_the_same(site: &Site) {
+    let lake = site.lake();
     let mut ingest = begin(&lake, "ehr").unwrap();
     push_all(&mut ingest, 0..30_000);
     ingest.commit().unwrap();
@@ -180,8 +181,7 @@ fn a_large_domain_counts_the_same() {
     assert_eq!(found, expected);
 }
 
-#[test]
-fn a_plan_that_does_not_fit_is_an_error() {
+fn a_plan_that_does_not_fit_is_an_error(site: &Site) {
     struct Bad(Vec<String>);
     impl CellMap for Bad {
         fn columns(&self) -> &[String] {
@@ -194,8 +194,7 @@ fn a_plan_that_does_not_fit_is_an_error() {
             out.fill(5);
         }
     }
-    let dir = tempfile::tempdir().unwrap();
-    let lake = Lake::open(dir.path());
+    let lake = site.lake();
     let mut ingest = begin(&lake, "ehr").unwrap();
     push_all(&mut ingest, 0..10);
     ingest.commit().unwrap();

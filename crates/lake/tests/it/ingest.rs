@@ -4,12 +4,26 @@ use lake::{
     CaseRow, Ingest, IngestedFile, Lake, LakeError, Leftover, Pushed, QuarantineFilter, Schema, columns,
 };
 
-use crate::support::{begin, made, meta, push_all, refuse, rule};
+use crate::support::{Site, begin, made, meta, on_each_storage, push_all, refuse, rule};
 
-fn lake() -> (tempfile::TempDir, Lake) {
-    let dir = tempfile::tempdir().unwrap();
-    let lake = Lake::open(dir.path());
-    (dir, lake)
+on_each_storage! {
+    ingest_is_counted_stored_and_idempotent
+    rows_come_back_as_they_went_in_and_old_versions_stay
+    slots_are_stable_balanced_and_one_per_patient
+    refused_rows_are_found_by_source_reason_and_version
+    a_study_may_gain_and_lose_an_input
+    a_study_may_gain_a_note_and_long_ones_end_a_chunk_sooner
+    one_ingest_at_a_time_and_an_abandoned_one_leaves_nothing
+    misuse_is_an_error_and_the_ingest_cannot_be_committed_after_it
+    check_names_what_is_missing_and_what_is_left_over
+    callable_from_inside_an_async_runtime
+    history_outlives_the_checkpoints_of_the_table
+}
+
+fn files_in(site: &Site, table: &str) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(site.dir.join(table)).into_iter().flatten();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|end| end == "parquet")).collect()
 }
 
 /// 3,000 cases with some repeated, and some refused rows.
@@ -23,9 +37,8 @@ fn first_file(ingest: &mut Ingest) {
     }
 }
 
-#[test]
-fn ingest_is_counted_stored_and_idempotent() {
-    let (_dir, lake) = lake();
+fn ingest_is_counted_stored_and_idempotent(site: &Site) {
+    let lake = site.lake();
     assert!(lake.versions().unwrap().is_empty());
     let mut ingest = begin(&lake, "ehr").unwrap();
     first_file(&mut ingest);
@@ -63,9 +76,8 @@ fn ingest_is_counted_stored_and_idempotent() {
     assert_eq!(counted.collect::<BTreeMap<_, _>>(), expected);
 }
 
-#[test]
-fn rows_come_back_as_they_went_in_and_old_versions_stay() {
-    let (_dir, lake) = lake();
+fn rows_come_back_as_they_went_in_and_old_versions_stay(site: &Site) {
+    let lake = site.lake();
     for (numbers, version) in [(0..700, 1), (600..1500, 2)] {
         let mut ingest = begin(&lake, "ehr").unwrap();
         push_all(&mut ingest, numbers);
@@ -119,9 +131,8 @@ fn slots_by_patient(lake: &Lake, version: u64) -> HashMap<String, i32> {
     slots
 }
 
-#[test]
-fn slots_are_stable_balanced_and_one_per_patient() {
-    let (_dir, lake) = lake();
+fn slots_are_stable_balanced_and_one_per_patient(site: &Site) {
+    let lake = site.lake();
     // The second file holds the second case of patients of the first, with other outcomes.
     let files: [Box<dyn Iterator<Item = u64>>; 3] =
         [Box::new((0..4000).step_by(2)), Box::new((1..4000).step_by(2)), Box::new(4000..8000)];
@@ -142,9 +153,8 @@ fn slots_are_stable_balanced_and_one_per_patient() {
     assert!(sizes.iter().all(|&size| size.abs_diff(200) <= strata), "{sizes:?}");
 }
 
-#[test]
-fn refused_rows_are_found_by_source_reason_and_version() {
-    let (_dir, lake) = lake();
+fn refused_rows_are_found_by_source_reason_and_version(site: &Site) {
+    let lake = site.lake();
     let mut ingest = begin(&lake, "ehr").unwrap();
     refuse(&mut ingest, "only-bad.csv", 1, "{\"a\":\"1\"}");
     refuse(&mut ingest, "only-bad.csv", 2, "{\"a\":\"2\"}");
@@ -175,9 +185,8 @@ fn refused_rows_are_found_by_source_reason_and_version() {
     assert!(matches!(lake.quarantine(9, &all, 1), Err(LakeError::NoSuchVersion { .. })));
 }
 
-#[test]
-fn a_study_may_gain_and_lose_an_input() {
-    let (_dir, lake) = lake();
+fn a_study_may_gain_and_lose_an_input(site: &Site) {
+    let lake = site.lake();
     let mut ingest = begin(&lake, "ehr").unwrap();
     push_all(&mut ingest, 0..10);
     ingest.commit().unwrap();
@@ -202,9 +211,8 @@ fn a_study_may_gain_and_lose_an_input() {
     assert_eq!(lake.check().unwrap().problems, Vec::<String>::new());
 }
 
-#[test]
-fn a_study_may_gain_a_note_and_long_ones_end_a_chunk_sooner() {
-    let (_dir, lake) = lake();
+fn a_study_may_gain_a_note_and_long_ones_end_a_chunk_sooner(site: &Site) {
+    let lake = site.lake();
     let mut ingest = begin(&lake, "ehr").unwrap();
     push_all(&mut ingest, 0..10);
     ingest.commit().unwrap();
@@ -232,21 +240,19 @@ fn a_study_may_gain_a_note_and_long_ones_end_a_chunk_sooner() {
     assert_eq!(lake.check().unwrap().problems, Vec::<String>::new());
 }
 
-#[test]
-fn one_ingest_at_a_time_and_an_abandoned_one_leaves_nothing() {
-    let (dir, lake) = lake();
+fn one_ingest_at_a_time_and_an_abandoned_one_leaves_nothing(site: &Site) {
+    let lake = site.lake();
     let mut ingest = begin(&lake, "ehr").unwrap();
     assert!(matches!(begin(&lake, "ehr"), Err(LakeError::Busy { .. })));
     push_all(&mut ingest, 0..70_000); // more than a chunk: a file was begun
     drop(ingest);
     assert!(lake.versions().unwrap().is_empty());
-    assert!(std::fs::read_dir(dir.path().join("lake/cases")).unwrap().next().is_none());
+    assert!(files_in(site, "cases").is_empty());
     push_all(&mut begin(&lake, "ehr").unwrap(), 0..10);
 }
 
-#[test]
-fn misuse_is_an_error_and_the_ingest_cannot_be_committed_after_it() {
-    let (_dir, lake) = lake();
+fn misuse_is_an_error_and_the_ingest_cannot_be_committed_after_it(site: &Site) {
+    let lake = site.lake();
     for reserved in [
         Schema { inputs: vec!["slot".into()], note: None },
         Schema { inputs: vec!["age_years".into()], note: Some("age_years".into()) },
@@ -265,9 +271,8 @@ fn misuse_is_an_error_and_the_ingest_cannot_be_committed_after_it() {
     assert!(lake.versions().unwrap().is_empty());
 }
 
-#[test]
-fn check_names_what_is_missing_and_what_is_left_over() {
-    let (dir, lake) = lake();
+fn check_names_what_is_missing_and_what_is_left_over(site: &Site) {
+    let lake = site.lake();
     let mut ingest = begin(&lake, "ehr").unwrap();
     push_all(&mut ingest, 0..100);
     refuse(&mut ingest, "a.csv", 1, "{}");
@@ -276,18 +281,18 @@ fn check_names_what_is_missing_and_what_is_left_over() {
     assert_eq!((check.dataset_version, check.files, check.rows), (1, 2, 100));
     assert_eq!((check.problems.len(), check.leftovers.len()), (0, 0));
 
-    let stray = dir.path().join("lake/cases/hoofbeat-0190b8e2-stray-00000.parquet");
+    let stray = site.dir.join("cases/hoofbeat-0190b8e2-stray-00000.parquet");
     std::fs::write(&stray, b"half a file").unwrap();
-    assert_eq!(lake.check().unwrap().leftovers, [Leftover::File(stray.clone())]);
-    let foreign = dir.path().join("lake/cases/part-00000-of-another-writer.parquet");
+    let leftover = lake.storage().place().trim_end_matches('/').to_owned();
+    let leftover = format!("{leftover}/cases/hoofbeat-0190b8e2-stray-00000.parquet");
+    assert_eq!(lake.check().unwrap().leftovers, [Leftover::File(leftover)]);
+    let foreign = site.dir.join("cases/part-00000-of-another-writer.parquet");
     std::fs::write(&foreign, b"being written").unwrap();
     drop(begin(&lake, "ehr").unwrap());
     assert!(!stray.exists(), "the next ingest sweeps");
     std::fs::remove_file(&foreign).unwrap();
 
-    let cases = dir.path().join("lake/cases");
-    let file = std::fs::read_dir(&cases).unwrap().map(|entry| entry.unwrap().path());
-    let file = file.into_iter().find(|path| path.extension().is_some_and(|end| end == "parquet")).unwrap();
+    let file = files_in(site, "cases").remove(0);
     let bytes = std::fs::read(&file).unwrap();
     std::fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
     assert!(lake.check().unwrap().problems[0].contains("bytes, not"));
@@ -295,9 +300,8 @@ fn check_names_what_is_missing_and_what_is_left_over() {
     assert_eq!(lake.check().unwrap().problems.len(), 1);
 }
 
-#[test]
-fn callable_from_inside_an_async_runtime() {
-    let (_dir, lake) = lake();
+fn callable_from_inside_an_async_runtime(site: &Site) {
+    let lake = site.lake();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let mut ingest = begin(&lake, "ehr").unwrap();
@@ -307,15 +311,14 @@ fn callable_from_inside_an_async_runtime() {
     });
 }
 
-#[test]
-fn history_outlives_the_checkpoints_of_the_table() {
-    let (dir, lake) = lake();
+fn history_outlives_the_checkpoints_of_the_table(site: &Site) {
+    let lake = site.lake();
     for n in 0..25 {
         let mut ingest = begin(&lake, "ehr").unwrap();
         push_all(&mut ingest, n..n + 1);
         ingest.commit().unwrap();
     }
-    assert!(dir.path().join("lake/cases/_delta_log/_last_checkpoint").exists());
+    assert!(site.dir.join("cases/_delta_log/_last_checkpoint").exists());
     let versions = lake.versions().unwrap();
     assert_eq!(
         versions.iter().map(|version| version.version).collect::<Vec<_>>(),

@@ -3,6 +3,7 @@
 
 mod cohort;
 mod cohort_cache;
+mod faults;
 mod foreign;
 mod ingest;
 mod kill;
@@ -12,5 +13,6 @@ mod model;
 mod old;
 mod predictions;
 mod rewrite;
+mod s3_server;
 mod support;
 mod values;

@@ -1,14 +1,139 @@
-//! Made-up cases, and children to kill.
+//! Made-up cases, storages of both kinds, and children to kill.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use lake::{
     CaseRow, CaseScan, Erasure, Ingest, IngestMeta, Lake, LakeError, Pushed, QuarantineRow, Reason, Refused,
-    RefusedRow, Removal, Rewriting, Schema, columns,
+    RefusedRow, Removal, Rewriting, Schema, Storage, StorageOptions, columns,
 };
+use tempfile::TempDir;
 use time::macros::datetime;
+
+use crate::s3_server::{ACCESS_KEY, BUCKET, Manner, S3Server, SECRET_KEY};
+
+/// Runs each of the tests on a local folder and on a real S3 server.
+macro_rules! on_each_storage {
+    ($($test:ident)*) => {
+        $(mod $test {
+            use crate::support::Site;
+            #[test]
+            fn on_local_disk() {
+                super::$test(&Site::local());
+            }
+            #[test]
+            fn on_s3() {
+                super::$test(&Site::s3());
+            }
+        })*
+    };
+}
+pub(crate) use on_each_storage;
+
+/// A storage with nothing in it yet.
+#[derive(Debug)]
+pub(crate) struct Site {
+    url: String,
+    endpoint: Option<String>,
+    pub(crate) lease: Duration,
+    /// The lake's files, whichever kind of storage it is: the server keeps objects as plain files.
+    pub(crate) dir: PathBuf,
+    _files: Option<Arc<TempDir>>,
+}
+
+/// The server of all tests that do not stop it.
+static SERVER: LazyLock<(Arc<TempDir>, S3Server)> = LazyLock::new(|| {
+    let root = tempfile::tempdir().unwrap();
+    let server = S3Server::start(root.path(), Manner::Careful);
+    (Arc::new(root), server)
+});
+
+impl Site {
+    pub(crate) fn local() -> Site {
+        let files = Arc::new(tempfile::tempdir().unwrap());
+        let dir = files.path().join("lake");
+        let url = dir.display().to_string();
+        Site { url, endpoint: None, lease: Duration::ZERO, dir, _files: Some(files) }
+    }
+
+    pub(crate) fn s3() -> Site {
+        Site { _files: Some(Arc::clone(&SERVER.0)), ..Site::on(&SERVER.1, SERVER.0.path()) }
+    }
+
+    /// A place of its own on a server over the folder `root`.
+    pub(crate) fn on(server: &S3Server, root: &Path) -> Site {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("lakes/{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        Site {
+            url: format!("s3://{BUCKET}/{prefix}"),
+            endpoint: Some(server.endpoint()),
+            lease: Duration::from_secs(4),
+            dir: root.join(BUCKET).join(prefix),
+            _files: None,
+        }
+    }
+
+    pub(crate) fn with_lease(self, seconds: u64) -> Site {
+        Site { lease: Duration::from_secs(seconds), ..self }
+    }
+
+    pub(crate) fn storage(&self) -> Storage {
+        self.storage_by(&[("access_key_id", ACCESS_KEY), ("secret_access_key", SECRET_KEY)])
+    }
+
+    pub(crate) fn storage_by(&self, credentials: &[(&str, &str)]) -> Storage {
+        let options = StorageOptions {
+            endpoint: self.endpoint.clone(),
+            allow_http: true,
+            retry: Duration::from_millis(300),
+            lease: self.lease,
+            more: credentials.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            ..StorageOptions::default()
+        };
+        Storage::open(&self.url, &options).unwrap()
+    }
+
+    pub(crate) fn lake(&self) -> Lake {
+        Lake::at(self.storage())
+    }
+
+    /// Starts the ignored test `name` of this binary in a process of its own, over this storage.
+    pub(crate) fn spawn_child(&self, name: &str) -> Child {
+        self.spawn(Command::new(std::env::current_exe().unwrap()), name)
+    }
+
+    /// The same, under a limit (1,024-byte blocks) on the size of any file that it writes.
+    pub(crate) fn spawn_limited_child(&self, name: &str, blocks: u32) -> Child {
+        self.spawn(limited(blocks), name)
+    }
+
+    fn spawn(&self, mut command: Command, name: &str) -> Child {
+        let endpoint = self.endpoint.as_deref().unwrap_or_default();
+        let site =
+            [&self.url, endpoint, &self.lease.as_millis().to_string(), &self.dir.display().to_string()];
+        command.env(CHILD_SITE, site.join(" "));
+        child_command(command, name, &self.dir)
+    }
+
+    /// The storage that a child works on; `None` when the test was not started as a child.
+    pub(crate) fn of_child() -> Option<Site> {
+        let site = std::env::var(CHILD_SITE).ok()?;
+        let [url, endpoint, lease, dir] = site.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        Some(Site {
+            url: url.to_owned(),
+            endpoint: (!endpoint.is_empty()).then(|| endpoint.to_owned()),
+            lease: Duration::from_millis(lease.parse().unwrap()),
+            dir: dir.into(),
+            _files: None,
+        })
+    }
+}
+
+const CHILD_SITE: &str = "LAKE_CHILD_SITE";
 
 /// A small generator of its own (Knuth's MMIX constants), so that every run makes the same rows.
 pub(crate) struct Dice(pub(crate) u64);
@@ -118,16 +243,21 @@ pub(crate) fn spawn_child(name: &str, dir: &std::path::Path) -> Child {
 
 /// The same, under a limit (1,024-byte blocks) on the size of any file that it writes.
 pub(crate) fn spawn_limited_child(name: &str, dir: &std::path::Path, blocks: u32) -> Child {
+    child_command(limited(blocks), name, dir)
+}
+
+fn limited(blocks: u32) -> Command {
     let mut command = Command::new("bash");
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
     command.args(["-c", &script, "child"]).arg(std::env::current_exe().unwrap());
-    child_command(command, name, dir)
+    command
 }
 
 fn child_command(mut command: Command, name: &str, dir: &std::path::Path) -> Child {
     command
         .args([name, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .env("LAKE_CHILD_DIR", dir)
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

@@ -150,7 +150,7 @@ impl Deployment {
         let mut command = Command::new(binary());
         command.args(arguments).current_dir(self.root()).stdin(Stdio::null());
         command.env("HOOFBEAT_ENGINES", engines());
-        for name in ["HOOFBEAT_DATA_DIR", "RUST_LOG", "RUST_BACKTRACE"] {
+        for name in ["HOOFBEAT_DATA_DIR", "HOOFBEAT_STORAGE_URL", "RUST_LOG", "RUST_BACKTRACE"] {
             command.env_remove(name);
         }
         command
@@ -158,13 +158,7 @@ impl Deployment {
 
     /// Runs one command line to its end. Words are parted by spaces.
     pub(crate) fn run(&self, line: &str) -> Run {
-        let output = self.command(line.split_whitespace()).output().unwrap();
-        Run {
-            line: line.to_owned(),
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Run::of(line, self.command(line.split_whitespace()))
     }
 
     /// Runs a command that must be done well.
@@ -195,6 +189,17 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Runs a command to its end; `line` is its name in messages.
+    pub(crate) fn of(line: &str, mut command: Command) -> Run {
+        let output = command.output().unwrap();
+        Run {
+            line: line.to_owned(),
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     pub(crate) fn exits(self, code: i32) -> Run {
         assert_eq!(
             self.code, code,
