@@ -72,8 +72,5 @@ fn table_files(table: &Table, columns: &[Column], files: &[DataFile]) -> Result<
         Url::from_file_path(&path)
             .map_err(|()| LakeError::io(&path)(std::io::Error::other("the file's path is no URL")))
     };
-    Ok(TableFiles {
-        schema: arrow_schema(columns),
-        files: files.iter().map(url).collect::<Result<_, _>>()?,
-    })
+    Ok(TableFiles { schema: arrow_schema(columns), files: files.iter().map(url).collect::<Result<_, _>>()? })
 }
