@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use clinical::Language;
 
+use crate::commands;
+
 /// Classify disease from a hospital's own clinical records: the whole circle in one program.
 #[derive(Debug, Parser)]
 #[command(
@@ -70,6 +72,13 @@ pub enum Command {
     Predict(Predict),
     /// Serve the champion: REST and the page
     Serve(Serve),
+    /// Ask a dataset version in SQL: reads only, identifiers masked
+    Sql(commands::sql::Sql),
+    /// What the columns of a dataset version hold: missing, different, range, mean, histogram
+    Profile(commands::profile::ProfileArgs),
+    /// The processes that count together when one machine is outgrown
+    #[command(subcommand)]
+    Cluster(commands::cluster::Cluster),
     /// The study: what is asked, what is answered, how
     #[command(subcommand)]
     Study(Study),

@@ -2,12 +2,15 @@
 //!
 //! `hoofbeat.toml` is optional; a command's flags win over it. Unknown keys are errors.
 
+mod query;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
+pub use self::query::{Engine, EngineKind, Role, Sql};
 use crate::cli::Global;
 
 /// Read where `--config` is not given and the file exists.
@@ -26,6 +29,8 @@ pub struct Config {
     pub threads: Option<usize>,
     pub distributed: Distributed,
     pub registry: RegistryConfig,
+    pub engine: Engine,
+    pub sql: Sql,
     pub server: Server,
     pub log: Log,
 }
@@ -126,7 +131,8 @@ impl Config {
         let mut config: Config = toml::from_str(&text)
             .with_context(|| format!("the configuration {} is not valid", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        for relative in [&mut config.data_dir, &mut config.study].into_iter().flatten() {
+        let own = [&mut config.data_dir, &mut config.study].into_iter().flatten();
+        for relative in own.chain(config.sql.paths()) {
             *relative = folder.join(&*relative);
         }
         Ok(config)

@@ -67,8 +67,7 @@ fn validation(deployment: &Deployment, model: &registry::Model) -> Result<Value>
 fn measure(deployment: &Deployment, model: &registry::Model, set: Set) -> Result<Evaluation> {
     let scorer = Scorer::open(deployment, model)?;
     let version = deployment.lake.version(model.dataset_version)?;
-    let threads = deployment.config.threads();
-    let (cohort, ..) = cohort::tally(&deployment.lake, scorer.study(), version.version, threads)?;
+    let (cohort, ..) = cohort::tally(deployment, scorer.study(), version.version)?;
     let mut evaluation = evaluate::evaluate(&scorer, &cohort, set, &version)?;
     evaluation.notes = notes::measure(&deployment.lake, &scorer, version.version, set)?;
     Ok(evaluation)

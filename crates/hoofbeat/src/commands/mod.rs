@@ -1,15 +1,18 @@
 //! One file per command: parse, call the pipeline, print.
 
+pub(crate) mod cluster;
 mod dataset;
 mod doctor;
 mod evaluate;
 mod ingest;
 mod model;
 mod predict;
+pub(crate) mod profile;
 mod report;
 mod retrain;
 mod run;
 mod serve;
+pub(crate) mod sql;
 mod study;
 mod synth;
 mod train;
@@ -38,6 +41,9 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<Done> {
         Command::Model(model) => model::run(global, model),
         Command::Predict(predict) => predict::run(global, &predict),
         Command::Serve(serve) => serve::run(global, &serve),
+        Command::Sql(sql) => sql::run(global, &sql),
+        Command::Profile(profile) => profile::run(global, &profile),
+        Command::Cluster(cluster) => cluster::run(global, cluster),
         Command::Study(study) => study::run(global, &study),
         Command::Doctor => doctor::run(global),
         Command::Completions { shell } => {

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, anyhow};
 use clinical::study::Accepts;
 use clinical::{Feature, Kind, Rarity, Study};
-use lake::{CellMap, CohortQuery, Lake, NO_CELL};
+use lake::{CellMap, NO_CELL};
 use prepare::split::{self, SLOTS};
 use prepare::{Cohort, Folds, Histogram, Set, SplitReport, Stratum};
+
+use crate::deployment::Deployment;
+use crate::pipeline::engine::{self, SqlCells};
 
 /// A counted and verified dataset version.
 #[derive(Debug)]
@@ -21,19 +24,18 @@ pub struct Counted {
 }
 
 /// Counts a dataset version and verifies its split.
-pub fn count(lake: &Lake, study: &Study, version: u64, threads: usize) -> Result<Counted> {
-    let (cohort, outside, unconfirmed) = tally(lake, study, version, threads)?;
-    let histograms = histograms(lake, study, version, &representative_slots(study), threads)?;
+pub fn count(deployment: &Deployment, study: &Study, version: u64) -> Result<Counted> {
+    let (cohort, outside, unconfirmed) = tally(deployment, study, version)?;
+    let histograms = histograms(deployment, study, version, representative_slots(study))?;
     let split = split::verify(study, &cohort, &histograms);
     Ok(Counted { cohort, split, outside, unconfirmed })
 }
 
 /// Counts a dataset version whose split was verified before: the cohort, the rows outside and the unconfirmed
 /// ones, as [`Counted`] has them.
-pub fn tally(lake: &Lake, study: &Study, version: u64, threads: usize) -> Result<(Cohort, u64, u64)> {
+pub fn tally(deployment: &Deployment, study: &Study, version: u64) -> Result<(Cohort, u64, u64)> {
     let cells = Cells::new(study)?;
-    let slot_group = representative_slots(study);
-    let counted = lake.cohort(version, &CohortQuery { cells: &cells, slot_group, threads })?;
+    let counted = engine::cohort(deployment, version, &cells, representative_slots(study))?;
     let strata =
         counted.outcomes.iter().map(|outcome| stratum(study, outcome)).collect::<Result<Vec<_>>>()?;
     let mut unconfirmed = 0;
@@ -76,17 +78,16 @@ fn stratum(study: &Study, outcome: &lake::Outcome) -> Result<Option<Stratum>> {
 
 /// The values of every number input by set, for the verification of the split.
 fn histograms(
-    lake: &Lake,
+    deployment: &Deployment,
     study: &Study,
     version: u64,
-    slots: &[u8; SLOTS as usize + 1],
-    threads: usize,
+    slots: [u8; SLOTS as usize + 1],
 ) -> Result<Vec<Histogram>> {
     let mut histograms = Vec::new();
     for input in study.inputs() {
         let Accepts::Number { min, max, .. } = input.accepts else { continue };
         let values = Values { columns: [input.name.clone()], min, len: (max - min) as u32 + 1 };
-        let counted = lake.cohort(version, &CohortQuery { cells: &values, slot_group: *slots, threads })?;
+        let counted = engine::cohort(deployment, version, &values, slots)?;
         let mut counts: BTreeMap<(i32, Set), u64> = BTreeMap::new();
         for count in counted.counts.iter().filter(|count| count.group < SLOTS) {
             let set = Set::of_slot(&study.split, count.group);
@@ -118,6 +119,16 @@ impl CellMap for Values {
             let offset = value.wrapping_sub(self.min) as u32;
             *out = if offset < self.len { offset } else { NO_CELL };
         }
+    }
+}
+
+impl SqlCells for Values {
+    fn sql(&self) -> String {
+        let ([column], max) = (&self.columns, self.min + (self.len - 1) as i32);
+        format!(
+            "CASE WHEN \"{column}\" BETWEEN {min} AND {max} THEN CAST(\"{column}\" AS BIGINT) - ({min}) END",
+            min = self.min
+        )
     }
 }
 
@@ -209,6 +220,43 @@ impl CellMap for Cells {
             }
         }
     }
+}
+
+impl SqlCells for Cells {
+    /// The same levels, as arithmetic: a feature's level times its stride, summed; null where an input is null or
+    /// outside its range.
+    fn sql(&self) -> String {
+        let mut columns = self.columns.iter();
+        let (mut inside, mut sum) = (Vec::new(), Vec::new());
+        for feature in &self.features {
+            let mut levels = Vec::new();
+            for ((min, table), column) in feature.inputs.iter().zip(&mut columns) {
+                inside.push(format!("\"{column}\" BETWEEN {min} AND {}", min + table.len() as i32 - 1));
+                levels.push(level_sql(column, *min, table));
+            }
+            let level =
+                if levels.len() == 1 { levels.concat() } else { format!("greatest({})", levels.join(", ")) };
+            sum.push(format!("{level} * {}", feature.stride));
+        }
+        format!("CASE WHEN {} THEN {} END", inside.join(" AND "), sum.join(" + "))
+    }
+}
+
+/// One input's level, from its table: a difference where the levels count up, else one case per run of equal levels.
+fn level_sql(column: &str, min: i32, table: &[u32]) -> String {
+    let value = format!("CAST(\"{column}\" AS BIGINT)");
+    if table.iter().enumerate().all(|(at, &level)| at == level as usize) {
+        return format!("({value} - ({min}))");
+    }
+    let mut sql = "CASE".to_owned();
+    let runs: Vec<(usize, u32)> = (0..table.len())
+        .filter(|&at| table.get(at + 1) != Some(&table[at]))
+        .map(|at| (at, table[at]))
+        .collect();
+    for (last, level) in runs {
+        sql += &format!(" WHEN {value} <= {} THEN {level}", min + last as i32);
+    }
+    sql + " END"
 }
 
 #[cfg(test)]

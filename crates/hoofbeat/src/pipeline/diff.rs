@@ -30,8 +30,7 @@ impl Pair {
     ) -> Result<Pair> {
         let dataset_version = dataset_version.unwrap_or(second.dataset_version);
         let (first, second) = (Scorer::open(deployment, first)?, Scorer::open(deployment, second)?);
-        let threads = deployment.config.threads();
-        let counted = cohort::count(&deployment.lake, second.study(), dataset_version, threads)?;
+        let counted = cohort::count(deployment, second.study(), dataset_version)?;
         let people = verify::people(second.study(), &counted.cohort)?;
         Ok(Pair { first, second, people, dataset_version })
     }

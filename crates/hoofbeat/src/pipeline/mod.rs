@@ -7,6 +7,7 @@ pub mod asked;
 mod claim;
 pub mod cohort;
 pub mod diff;
+pub mod engine;
 pub mod erase;
 pub mod evaluate;
 pub mod export;

@@ -82,8 +82,7 @@ pub fn orphan(deployment: &Deployment, dry_run: bool) -> Result<Turn> {
     // The challenger's bundle gets what it keeps of the champion's; the champion is read for the comparison.
     let (before, cohort) = std::thread::scope(|scope| {
         let before = scope.spawn(|| learn::Model::of(&bundle));
-        let (study, threads) = (challenger.study(), deployment.config.threads());
-        (before.join(), cohort::tally(&deployment.lake, study, newest.version, threads))
+        (before.join(), cohort::tally(deployment, challenger.study(), newest.version))
     });
     let before = before.map_err(|_| anyhow!("the thread that reads the champion failed"))??;
     let (before, (cohort, ..)) = (Scorer::of(before), cohort?);
@@ -106,7 +105,7 @@ pub fn revise(
     let newest = deployment.lake.version(dataset_version)?;
     let challenger = Challenger::of(&bundle, &deployment.lake, &newest)?;
     let threads = deployment.config.threads();
-    let (cohort, ..) = cohort::tally(&deployment.lake, challenger.study(), dataset_version, threads)?;
+    let (cohort, ..) = cohort::tally(deployment, challenger.study(), dataset_version)?;
     let edition = edition(champion, &challenger.tally, dataset_version, identity);
     Ok((challenger.finish(edition, &cohort, threads)?, cohort))
 }

@@ -16,8 +16,7 @@ const NOBODY: &str = "undefined: no people";
 /// Exit status 3 when an answer is improper or a gate among the study's limits is exceeded.
 pub(super) fn run(global: &Global, deployment: &Deployment, model: &Model) -> Result<Done> {
     let scorer = Scorer::open(deployment, model)?;
-    let (lake, threads) = (&deployment.lake, deployment.config.threads());
-    let counted = cohort::count(lake, scorer.study(), model.dataset_version, threads)?;
+    let counted = cohort::count(deployment, scorer.study(), model.dataset_version)?;
     let Some(found) = verify::verify(&scorer, &counted.cohort)? else {
         bail!(
             "{} answers from its trees, not from a table: there is no list of possible patients to verify",

@@ -31,7 +31,7 @@ impl Prepared {
         let dataset = deployment.lake.version(dataset_version)?;
         let counted = {
             let _task = deployment.progress.task("counting the cohort", None);
-            cohort::count(&deployment.lake, study, dataset.version, deployment.config.threads())?
+            cohort::count(deployment, study, dataset.version)?
         };
         counted.cohort.require_trainable(study)?;
         let preprocessor = Preprocessor::fit(study, &counted.cohort);
