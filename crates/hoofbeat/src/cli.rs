@@ -514,6 +514,9 @@ pub struct Serve {
     /// Address to listen on (default: 127.0.0.1:8501)
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// Address of the SQL endpoint, for PostgreSQL clients (default: the configuration's, else none)
+    #[arg(long, value_name = "ADDR")]
+    pub sql_listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, Subcommand)]

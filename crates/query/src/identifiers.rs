@@ -32,6 +32,13 @@ impl Pseudonyms {
         Pseudonyms(Arc::new(key))
     }
 
+    /// Bytes that belong to a name, known to nobody without the key: the salt of its password.
+    pub(crate) fn salt(&self, name: &str) -> Vec<u8> {
+        // A key of 32 bytes is always one.
+        let pseudonym = self.of("salt", name).unwrap_or_default();
+        pseudonym.into_bytes().split_off("salt-".len())
+    }
+
     /// The pseudonym of a name. Different `kind`s have nothing in common.
     fn of(&self, kind: &str, name: &str) -> Result<String> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_slice())

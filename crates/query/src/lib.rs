@@ -2,6 +2,7 @@
 //!
 //! - [`Session`] answers read-only SQL over one dataset version, in bounded memory. Who may not see identifiers gets
 //!   pseudonyms or nulls from the tables themselves ([`Identifiers`]), so that no form of a query reaches the values.
+//! - [`wire`] serves the same tables to PostgreSQL clients.
 //! - [`cluster`] counts a dataset version with several processes ([Ballista](https://datafusion.apache.org/ballista/));
 //!   what comes back is the [`lake::Cohort`] that one machine counts, number by number.
 //!
@@ -18,6 +19,7 @@ mod profile;
 mod session;
 mod statement;
 mod table;
+pub mod wire;
 
 pub use cohort::CohortPlan;
 pub use dataset::{Dataset, Input};

@@ -24,6 +24,9 @@ use crate::{Dataset, Identifiers, QueryError};
 /// Names of the tables and views.
 pub(crate) const TABLES: [&str; 5] = ["cases", "cohort", "dataset_versions", "quality", "quarantine"];
 
+/// Name of the database, as clients see it.
+pub(crate) const CATALOG: &str = "hoofbeat";
+
 /// What a query may use.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -40,6 +43,7 @@ pub struct Limits {
 impl Limits {
     pub(crate) fn config(&self) -> SessionConfig {
         SessionConfig::new()
+            .with_default_catalog_and_schema(CATALOG, "public")
             .with_information_schema(true)
             .with_target_partitions(self.threads.max(1))
             // Statistics of the files hold the smallest and the largest identifier.
@@ -52,6 +56,17 @@ impl Limits {
             .with_memory_pool(Arc::new(FairSpillPool::new(self.memory_mib << 20)))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill))
             .build_arc()
+    }
+}
+
+/// Memory and disk, which several sessions may share.
+#[derive(Clone)]
+pub(crate) struct Runtime(Arc<RuntimeEnv>);
+
+impl Runtime {
+    pub(crate) fn new(limits: &Limits) -> Result<Runtime, QueryError> {
+        let runtime = limits.runtime();
+        runtime.map(Runtime).map_err(|error| engine_error(&error, limits))
     }
 }
 
@@ -76,16 +91,25 @@ impl Session {
         identifiers: &Identifiers,
         limits: &Limits,
     ) -> Result<Session, QueryError> {
-        let session = Session {
-            context: SessionContext::new_with_config_rt(
-                limits.config(),
-                limits.runtime().map_err(|error| QueryError::Failed(error.to_string()))?,
-            ),
-            limits: limits.clone(),
-        };
+        Session::with(&Runtime::new(limits)?, dataset, identifiers, limits).await
+    }
+
+    /// The same on a runtime that others use too.
+    pub(crate) async fn with(
+        runtime: &Runtime,
+        dataset: &Dataset,
+        identifiers: &Identifiers,
+        limits: &Limits,
+    ) -> Result<Session, QueryError> {
+        let context = SessionContext::new_with_config_rt(limits.config(), Arc::clone(&runtime.0));
+        let session = Session { context, limits: limits.clone() };
         let registered = dataset.register(&session.context, identifiers).await;
         registered.map_err(|error| session.failed(&error))?;
         Ok(session)
+    }
+
+    pub(crate) fn into_context(self) -> SessionContext {
+        self.context
     }
 
     /// Runs one statement; rows come as they are asked for.

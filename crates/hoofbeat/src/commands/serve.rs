@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use lake::predictions::PredictionLog;
 use serve::{Settings, State, Version};
 use tokio::net::TcpListener;
@@ -11,12 +11,13 @@ use tokio::net::TcpListener;
 use crate::cli::{Global, Serve};
 use crate::deployment::{self, Deployment};
 use crate::output::Done;
-use crate::serving::{Datasets, Log, Served, Throne};
+use crate::serving::{Datasets, Log, Served, Throne, sql};
 
 pub(super) fn run(global: &Global, command: &Serve) -> Result<Done> {
     let deployment = Deployment::open(global)?;
     let address = command.listen.unwrap_or(deployment.config.server.listen);
-    serve(deployment, address)
+    let sql = command.sql_listen.or(deployment.config.sql.listen);
+    serve(deployment, address, sql)
 }
 
 /// Without user accounts, only this machine may reach the server, unless a gateway stands in front.
@@ -31,7 +32,7 @@ pub(super) fn check_address(deployment: &Deployment, address: SocketAddr) -> Res
 }
 
 /// Serves until the process is asked to stop; requests in flight are finished first.
-pub(super) fn serve(deployment: Deployment, address: SocketAddr) -> Result<Done> {
+pub(super) fn serve(deployment: Deployment, address: SocketAddr, sql: Option<SocketAddr>) -> Result<Done> {
     check_address(&deployment, address)?;
     let log = PredictionLog::open(&deployment.data_dir.join("predictions"))?;
     let deployment = Arc::new(deployment);
@@ -54,8 +55,24 @@ pub(super) fn serve(deployment: Deployment, address: SocketAddr) -> Result<Done>
             format!("{address} cannot be listened on (in use? choose another with --listen ADDR)")
         })?;
         let address = listener.local_addr()?;
+        let mut sql_failure = None;
+        if let Some(sql) = sql {
+            let (address, failure) = sql::start(&deployment, sql).await?;
+            sql_failure = Some(failure);
+            let at = readable(address);
+            deployment.progress.say(&format!("SQL is ready at postgresql://{at}/hoofbeat"));
+        }
         deployment.progress.say(&format!("hoofbeat is ready at http://{}", readable(address)));
-        serve::serve(listener, state, stop_signal()?).await?;
+        let sql_failed = async {
+            match sql_failure {
+                Some(failure) => failure.await.unwrap_or_else(|_| anyhow!("its thread failed")),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            served = serve::serve(listener, state, stop_signal()?) => served?,
+            error = sql_failed => return Err(error.context("the SQL endpoint stopped")),
+        }
         anyhow::Ok(())
     })?;
     Ok(Done::Well)

@@ -1,6 +1,8 @@
 //! Who counts: this machine, or the cluster that the configuration names. The cohort is the same.
 
 use anyhow::{Context, Result};
+use clinical::Study;
+use clinical::study::Accepts;
 use lake::{CellMap, Cohort, CohortQuery, SLOTS};
 use query::{CohortPlan, Dataset, Engine, Input};
 
@@ -47,14 +49,19 @@ pub fn engine(deployment: &Deployment) -> Engine {
 
 /// A dataset version with the study's inputs, for SQL.
 pub fn dataset(deployment: &Deployment, version: u64) -> Result<Dataset> {
-    let inputs = deployment.study.inputs().iter().map(|input| Input {
+    Ok(Dataset::pin(&deployment.lake, version, &inputs(&deployment.study))?)
+}
+
+/// The study's inputs, as SQL shows them.
+pub fn inputs(study: &Study) -> Vec<Input> {
+    let input = |input: &clinical::study::Input| Input {
         name: input.name.clone(),
         codes: match &input.accepts {
-            clinical::study::Accepts::Code(codes) => codes.clone(),
-            clinical::study::Accepts::Number { .. } => Vec::new(),
+            Accepts::Code(codes) => codes.clone(),
+            Accepts::Number { .. } => Vec::new(),
         },
-    });
-    Ok(Dataset::pin(&deployment.lake, version, &inputs.collect::<Vec<_>>())?)
+    };
+    study.inputs().iter().map(input).collect()
 }
 
 /// Runs a query to its end on threads of its own.
