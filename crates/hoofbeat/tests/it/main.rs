@@ -4,6 +4,7 @@
 
 mod abstain;
 mod architecture;
+mod cluster;
 mod doctor;
 mod finite;
 mod harness;
@@ -19,6 +20,7 @@ mod page;
 mod privacy;
 mod rest;
 mod search;
+mod sql;
 mod swap;
 mod up;
 mod usage;
