@@ -15,7 +15,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A process of the cluster; killed when dropped.
 struct Process {
     child: Child,
-    log: Arc<Mutex<String>>,
 }
 
 impl Process {
@@ -29,7 +28,7 @@ impl Process {
             let _ = child.kill();
             panic!("it does not say `{ready}`:\n{}", log.lock().unwrap());
         };
-        (Process { child, log }, rest)
+        (Process { child }, rest)
     }
 
     /// As `kill -9` does.
@@ -56,9 +55,6 @@ impl Drop for Process {
         // It may be gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if std::thread::panicking() {
-            eprintln!("{}", self.log.lock().unwrap());
-        }
     }
 }
 
