@@ -51,7 +51,7 @@ pub fn tally(deployment: &Deployment, study: &Study, version: u64) -> Result<(Co
 
 /// Each slot's stand-in: the first slot of its set and cross-validation fold. Training needs no finer
 /// division, and fewer keys count faster.
-fn representative_slots(study: &Study) -> [u8; SLOTS as usize + 1] {
+pub fn representative_slots(study: &Study) -> [u8; SLOTS as usize + 1] {
     let folds = Folds::new(&study.split, study.training.folds);
     let group = |slot: u8| (Set::of_slot(&study.split, slot), folds.of_slot(slot));
     std::array::from_fn(|slot| {
