@@ -45,7 +45,7 @@ impl Lake {
             .map(|ingest| ingest.ingest_id.to_string())
             .collect();
         let table = self.quarantine_table();
-        let mut files = if table.exists() { table.snapshot(None)?.files } else { Vec::new() };
+        let mut files = if table.exists()? { table.snapshot(None)?.files } else { Vec::new() };
         files.retain(|file| ingest_of(&file.name).is_none_or(|ingest| known.contains(ingest)));
         table_files(&table, &quarantine_columns(), &files)
     }
@@ -66,11 +66,6 @@ fn inputs_up_to(versions: &[DatasetVersion], version: u64) -> Schema {
 }
 
 fn table_files(table: &Table, columns: &[Column], files: &[DataFile]) -> Result<TableFiles, LakeError> {
-    let folder = std::path::absolute(&table.dir).map_err(LakeError::io(&table.dir))?;
-    let url = |file: &DataFile| {
-        let path = folder.join(&file.name);
-        Url::from_file_path(&path)
-            .map_err(|()| LakeError::io(&path)(std::io::Error::other("the file's path is no URL")))
-    };
-    Ok(TableFiles { schema: arrow_schema(columns), files: files.iter().map(url).collect::<Result<_, _>>()? })
+    let urls = files.iter().map(|file| table.folder.file_url(&file.name));
+    Ok(TableFiles { schema: arrow_schema(columns), files: urls.collect::<Result<_, _>>()? })
 }

@@ -62,6 +62,10 @@ impl QueryError {
             },
             DataFusionError::SQL(parser, _) => QueryError::Syntax(parser.to_string()),
             DataFusionError::ResourcesExhausted(_) => QueryError::Memory { megabytes },
+            // A join whose first rows do not fit says it so.
+            DataFusionError::Internal(text) if text.contains("no data to spill") => {
+                QueryError::Memory { megabytes }
+            }
             DataFusionError::Plan(text) => match missing_table(text) {
                 Some(table) => {
                     QueryError::NoTable { near: nearest_names(&table, tables), table, all: tables.to_vec() }

@@ -2,10 +2,13 @@
 
 use std::io::Write;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use datafusion::arrow::array::{Array, ArrayRef, StringArray};
 use datafusion::arrow::csv;
 use datafusion::arrow::json::writer::{JsonArray, JsonFormat, LineDelimited, WriterBuilder};
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
@@ -69,7 +72,7 @@ pub async fn write(
             // The header also when there is no row.
             let mut writer = csv::WriterBuilder::new().with_header(true).build(&mut *out);
             drain(&mut rows, Some(RecordBatch::new_empty(schema)), |batch| {
-                writer.write(batch).map_err(written)
+                writer.write(&flat(batch)?).map_err(written)
             })
             .await
         }
@@ -105,6 +108,26 @@ async fn drain(
         write(&batch)?;
     }
     Ok(Shown { rows: count, more: false })
+}
+
+/// Lists and structures as texts, which is all that CSV has.
+fn flat(batch: &RecordBatch) -> Result<RecordBatch, QueryError> {
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let column: ArrayRef = match field.data_type().is_nested() {
+            false => Arc::clone(column),
+            true => {
+                let text = |row| column.is_valid(row).then(|| array_value_to_string(column, row)).transpose();
+                let texts = (0..column.len()).map(text).collect::<Result<StringArray, _>>();
+                Arc::new(texts.map_err(written)?)
+            }
+        };
+        columns.push((field.name().clone(), column, true));
+    }
+    if columns.is_empty() {
+        return Ok(batch.clone());
+    }
+    RecordBatch::try_from_iter_with_nullable(columns).map_err(written)
 }
 
 async fn json<F: JsonFormat>(mut rows: Rows, out: &mut (dyn Write + Send)) -> Result<Shown, QueryError> {

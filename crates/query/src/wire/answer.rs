@@ -21,6 +21,7 @@ use datafusion_postgres::pgwire::messages::PgWireBackendMessage;
 use futures_util::{Sink, StreamExt, stream};
 use tokio::time::Instant;
 
+use super::cancel::{Cancel, Wish};
 use super::login::Roles;
 use super::snapshot::{Snapshot, Snapshots};
 use crate::session::engine_error;
@@ -34,60 +35,75 @@ pub(super) struct Answers {
     snapshots: Arc<Snapshots>,
     roles: Arc<Roles>,
     parser: Arc<Parser>,
+    cancel: Cancel,
 }
 
 impl Answers {
-    pub(super) fn new(snapshots: Arc<Snapshots>, roles: Arc<Roles>) -> Answers {
+    pub(super) fn new(snapshots: Arc<Snapshots>, roles: Arc<Roles>, cancel: Cancel) -> Answers {
         let parser = Arc::new(Parser {
             snapshots: Arc::clone(&snapshots),
             roles: Arc::clone(&roles),
             any: DfSessionService::new(Arc::new(SessionContext::new())),
         });
-        Answers { snapshots, roles, parser }
+        Answers { snapshots, roles, parser, cancel }
     }
 
-    fn limits(&self) -> &Limits {
-        self.snapshots.limits()
+    /// When a statement that begins now must have ended, and who may end it sooner.
+    fn begin<C: ClientInfo>(&self, client: &C) -> Bounds {
+        let limits = self.snapshots.limits().clone();
+        let deadline = limits.time.map(|limit| Instant::now() + limit);
+        Bounds { limits, deadline, wish: self.cancel.begin(client) }
     }
+}
 
-    /// Runs what prepares an answer, within the time that the whole answer has.
-    async fn within<T>(
-        &self,
-        deadline: Option<Instant>,
-        work: impl Future<Output = PgWireResult<T>>,
-    ) -> PgWireResult<T> {
-        let result = match deadline {
-            None => work.await,
-            Some(deadline) => match tokio::time::timeout_at(deadline, work).await {
-                Ok(result) => result,
-                Err(_) => Err(out_of_time(self.limits())),
-            },
+/// The bounds of one statement's answer, from its planning to its last row.
+#[derive(Clone)]
+struct Bounds {
+    limits: Limits,
+    deadline: Option<Instant>,
+    wish: Wish,
+}
+
+impl Bounds {
+    /// The result, unless time is up or the client has had enough: then the work is dropped.
+    async fn hold<T>(&mut self, work: impl Future<Output = T>) -> PgWireResult<T> {
+        let out_of_time = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
         };
-        result.map_err(|error| in_words(error, self.limits()))
+        tokio::select! {
+            biased;
+            () = out_of_time => {
+                let seconds = self.limits.time.map_or(0, |limit| limit.as_secs());
+                Err(user_error(&QueryError::Time { seconds }))
+            }
+            () = self.wish.asked() => Err(PgWireError::QueryCanceled),
+            result = work => Ok(result),
+        }
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        self.limits().time.map(|limit| Instant::now() + limit)
+    /// What prepares an answer.
+    async fn prepare<T>(&mut self, work: impl Future<Output = PgWireResult<T>>) -> PgWireResult<T> {
+        let result = self.hold(work).await?;
+        result.map_err(|error| in_words(error, &self.limits))
     }
 
-    /// The rows come within the time, too.
-    fn bounded(&self, response: Response, deadline: Option<Instant>) -> Response {
+    /// The rows, which are computed while they are sent.
+    fn rows(&self, response: Response) -> Response {
         let Response::Query(answer) = response else { return response };
-        let limits = self.limits().clone();
         let QueryResponse { command_tag, row_schema, data_rows, .. } = answer;
-        let rows = stream::unfold(Some(data_rows), move |rows| {
-            let limits = limits.clone();
-            async move {
-                let mut rows = rows?;
-                let next = match deadline {
-                    None => rows.next().await,
-                    Some(deadline) => match tokio::time::timeout_at(deadline, rows.next()).await {
-                        Ok(next) => next,
-                        // The rows that are still to come are dropped, and with them the query.
-                        Err(_) => return Some((Err(out_of_time(&limits)), None)),
-                    },
-                };
-                next.map(|row| (row.map_err(|error| in_words(error, &limits)), Some(rows)))
+        let rows = stream::unfold(Some((data_rows, self.clone())), |rows| async move {
+            let (mut rows, mut bounds) = rows?;
+            match bounds.hold(rows.next()).await {
+                Ok(None) => None,
+                Ok(Some(row)) => {
+                    let row = row.map_err(|error| in_words(error, &bounds.limits));
+                    Some((row, Some((rows, bounds))))
+                }
+                // The rows that are still to come are dropped, and with them the query.
+                Err(error) => Some((Err(error), None)),
             }
         });
         let mut bounded = QueryResponse::new(row_schema, rows);
@@ -112,11 +128,10 @@ impl SimpleQueryHandler for Answers {
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        let (deadline, snapshot) = (self.deadline(), snapshot(&self.snapshots)?);
+        let (mut bounds, snapshot) = (self.begin(client), snapshot(&self.snapshots)?);
         let service = snapshot.service(self.roles.shows_identifiers(client));
-        let work = SimpleQueryHandler::do_query(service, client, query);
-        let responses = self.within(deadline, work).await?;
-        Ok(responses.into_iter().map(|response| self.bounded(response, deadline)).collect())
+        let responses = bounds.prepare(SimpleQueryHandler::do_query(service, client, query)).await?;
+        Ok(responses.into_iter().map(|response| bounds.rows(response)).collect())
     }
 }
 
@@ -141,11 +156,10 @@ impl ExtendedQueryHandler for Answers {
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        let (deadline, snapshot) = (self.deadline(), snapshot(&self.snapshots)?);
+        let (bounds, snapshot) = (self.begin(client), snapshot(&self.snapshots)?);
         let service = snapshot.service(self.roles.shows_identifiers(client));
         let work = ExtendedQueryHandler::do_query(service, client, portal, max_rows);
-        let response = self.within(deadline, work).await?;
-        Ok(self.bounded(response, deadline))
+        Ok(bounds.rows(bounds.clone().prepare(work).await?))
     }
 }
 
@@ -187,11 +201,6 @@ impl QueryParser for Parser {
     ) -> PgWireResult<Vec<FieldInfo>> {
         self.any.query_parser().get_result_schema(statement, format)
     }
-}
-
-fn out_of_time(limits: &Limits) -> PgWireError {
-    let seconds = limits.time.map_or(0, |limit| limit.as_secs());
-    user_error(&QueryError::Time { seconds })
 }
 
 /// What a client is told.

@@ -11,7 +11,7 @@ use datafusion_postgres::pgwire::api::auth::sasl::scram::{SCRAM_ITERATIONS, Scra
 use datafusion_postgres::pgwire::api::auth::{
     AuthSource, DefaultServerParameterProvider, LoginInfo, Password, StartupHandler,
 };
-use datafusion_postgres::pgwire::api::{ClientInfo, ConnectionManager, METADATA_USER};
+use datafusion_postgres::pgwire::api::{ClientInfo, METADATA_USER};
 use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use datafusion_postgres::pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use futures_util::Sink;
@@ -81,25 +81,20 @@ pub(super) enum Login {
     Roles { scram: Box<SASLAuthStartupHandler<DefaultServerParameterProvider>>, encrypted: bool },
 }
 
-pub(super) struct Everybody(Arc<ConnectionManager>);
+pub(super) struct Everybody;
 
-impl NoopStartupHandler for Everybody {
-    fn connection_manager(&self) -> Option<Arc<ConnectionManager>> {
-        Some(Arc::clone(&self.0))
-    }
-}
+impl NoopStartupHandler for Everybody {}
 
 impl Login {
-    pub(super) fn new(roles: &Arc<Roles>, manager: &Arc<ConnectionManager>, encrypted: bool) -> Login {
+    pub(super) fn new(roles: &Arc<Roles>, encrypted: bool) -> Login {
         if roles.known.is_empty() {
-            return Login::Everybody(Everybody(Arc::clone(manager)));
+            return Login::Everybody(Everybody);
         }
         let mut parameters = DefaultServerParameterProvider::default();
         parameters.is_superuser = false;
         parameters.default_transaction_read_only = true;
         let scram = SASLAuthStartupHandler::new(Arc::new(parameters))
-            .with_scram(ScramAuth::new(Arc::new(Passwords(Arc::clone(roles)))))
-            .with_connection_manager(Arc::clone(manager));
+            .with_scram(ScramAuth::new(Arc::new(Passwords(Arc::clone(roles)))));
         Login::Roles { scram: Box::new(scram), encrypted }
     }
 }

@@ -5,6 +5,7 @@
 //! is never logged, whatever it is.
 
 mod answer;
+mod cancel;
 mod gate;
 mod login;
 mod snapshot;
@@ -13,9 +14,9 @@ mod tls;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion_postgres::pgwire::api::cancel::{CancelHandler, DefaultCancelHandler};
+use datafusion_postgres::pgwire::api::cancel::CancelHandler;
 use datafusion_postgres::pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
-use datafusion_postgres::pgwire::api::{ConnectionManager, PgWireServerHandlers, auth::StartupHandler};
+use datafusion_postgres::pgwire::api::{PgWireServerHandlers, auth::StartupHandler};
 use datafusion_postgres::pgwire::tokio::{TlsAcceptor, process_socket};
 use lake::Lake;
 use tokio::io::AsyncWriteExt;
@@ -23,6 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use self::answer::Answers;
+use self::cancel::{Cancel, Cancels};
 use self::login::{Login, Roles};
 use self::snapshot::Snapshots;
 use crate::{Input, Limits, Pseudonyms, QueryError};
@@ -84,7 +86,7 @@ pub async fn serve(listener: TcpListener, endpoint: Endpoint) -> Result<(), Quer
     let tls = endpoint.tls.as_ref().map(tls::acceptor).transpose()?;
     let room = Arc::new(Semaphore::new(endpoint.connections));
     let roles = Arc::new(Roles::new(&endpoint.roles, &endpoint.pseudonyms));
-    let manager = Arc::new(ConnectionManager::new());
+    let cancels = Arc::new(Cancels::default());
     let snapshots = Arc::new(Snapshots::open(endpoint).await?);
     let follow = Arc::clone(&snapshots);
     // Dropped with this future, and ends then.
@@ -108,9 +110,13 @@ pub async fn serve(listener: TcpListener, endpoint: Endpoint) -> Result<(), Quer
             continue;
         };
         let connection = Connection {
-            answers: Arc::new(Answers::new(Arc::clone(&snapshots), Arc::clone(&roles))),
-            login: Arc::new(Login::new(&roles, &manager, tls.is_some())),
-            cancel: Arc::new(DefaultCancelHandler::new(Arc::clone(&manager))),
+            answers: Arc::new(Answers::new(
+                Arc::clone(&snapshots),
+                Arc::clone(&roles),
+                Cancel::new(Arc::clone(&cancels)),
+            )),
+            login: Arc::new(Login::new(&roles, tls.is_some())),
+            cancels: Arc::clone(&cancels),
         };
         tokio::spawn(converse(socket, tls.clone(), connection, place));
     }
@@ -143,7 +149,7 @@ impl Drop for AbortOnDrop {
 struct Connection {
     answers: Arc<Answers>,
     login: Arc<Login>,
-    cancel: Arc<DefaultCancelHandler>,
+    cancels: Arc<Cancels>,
 }
 
 impl PgWireServerHandlers for Connection {
@@ -160,6 +166,6 @@ impl PgWireServerHandlers for Connection {
     }
 
     fn cancel_handler(&self) -> Arc<impl CancelHandler> {
-        Arc::clone(&self.cancel)
+        Arc::clone(&self.cancels)
     }
 }

@@ -49,7 +49,7 @@ fn errors_say_what_is_meant() {
             vec!["no column `age_year`", "did you mean `age_years`", "systolic_mmhg"],
         ),
         ("SELECT * FROM casses", vec!["no table `casses`", "did you mean `cases`", "quarantine"]),
-        ("SELECT FROM WHERE", vec!["cannot be read as SQL"]),
+        ("SELECT count( FROM cases", vec!["cannot be read as SQL"]),
         ("DROP TABLE cases", vec!["DROP TABLE is refused", "only statements that read"]),
         ("SELECT 1; SELECT 2", vec!["one statement at a time"]),
         ("SELECT nosuchfunction(age_years) FROM cases", vec!["nosuchfunction"]),
@@ -81,7 +81,8 @@ fn what_does_not_fit_is_spilled_and_what_cannot_be_is_an_error() {
     drop(asked);
     let asked = Asked::of(&made, 2, &masked(), &Limits { memory_mib: 1, ..little });
     let gathered = "SELECT array_agg(a.patient_id || b.patient_id) FROM cases a CROSS JOIN cases b";
-    assert!(matches!(asked.error(gathered), QueryError::Memory { megabytes: 1 }));
+    let error = asked.error(gathered);
+    assert!(matches!(error, QueryError::Memory { megabytes: 1 }), "{error}");
     // Each session took a folder of its own and takes it away.
     drop(asked);
     let left = std::fs::read_dir(made.folder.path()).unwrap().count();
@@ -94,7 +95,7 @@ fn a_query_out_of_time_is_stopped() {
     let short = Limits { time: Some(Duration::from_millis(300)), ..limits(made.folder.path()) };
     let asked = Asked::of(&made, 2, &masked(), &short);
     let started = Instant::now();
-    let endless = "SELECT count(*) FROM cases a, cases b, cases c, cases d WHERE a.age_years + b.age_years + c.age_years <> d.age_years";
+    let endless = "SELECT count(*) FROM generate_series(1, 1000000000000) AS s(v) WHERE v % 7 = 3";
     assert!(matches!(asked.error(endless), QueryError::Time { .. }));
     assert!(started.elapsed() < Duration::from_secs(60), "it was stopped late");
     assert_eq!(asked.one("SELECT count(*) FROM cases"), BOTH.to_string(), "and the next one is answered");
