@@ -12,7 +12,7 @@ use std::io::{Write, stdout};
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clinical::Study;
 use hoofbeat::pipeline::cohort::Cells;
 use lake::{Cohort, CohortQuery, Lake};
@@ -64,8 +64,5 @@ fn count(lake: &Lake, version: u64) -> Result<Cohort> {
 
 /// Bytes of the files.
 fn bytes(lake: &Lake, version: u64) -> Result<u64> {
-    lake.case_files(version)?.files.iter().try_fold(0, |sum, url| {
-        let path = url.to_file_path().ok().context("the lake is not on this disk")?;
-        Ok(sum + std::fs::metadata(path)?.len())
-    })
+    Ok(lake.rows(version)?.files().iter().map(lake::SelectedFile::bytes).sum())
 }

@@ -1,20 +1,35 @@
 //! Where the rows of a dataset version lie, for engines that read Parquet themselves.
 
-use std::collections::HashSet;
-
 use arrow::datatypes::SchemaRef;
 use url::Url;
+use uuid::Uuid;
 
-use crate::schema::{Column, Schema, arrow_schema, case_columns, quarantine_columns};
-use crate::table::{DataFile, Table, ingest_of};
-use crate::{DatasetVersion, Lake, LakeError};
+use crate::quarantine::refused_by;
+use crate::schema::{arrow_schema, quarantine_columns};
+use crate::table::Table;
+use crate::versions::VersionSet;
+use crate::{Lake, LakeError};
 
-/// The Parquet files that together hold exactly the rows of one table at a dataset version.
-#[derive(Debug, Clone)]
+/// The Parquet files that together hold the rows of one table at a dataset version.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableFiles {
     /// The table's columns at that version; a file may lack some, whose values are then null.
     pub schema: SchemaRef,
-    pub files: Vec<Url>,
+    /// Files all of whose rows belong to the version.
+    pub whole: Vec<Url>,
+    /// Files that hold other versions' rows too.
+    pub mixed: Vec<Url>,
+    /// Which rows of `mixed` belong.
+    pub belonging: Belonging,
+}
+
+/// Which rows of a file belong to a dataset version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Belonging {
+    /// Those whose [`columns::DATASET_VERSION`](crate::columns::DATASET_VERSION) is one of these.
+    Versions(VersionSet),
+    /// Those whose [`columns::INGEST_ID`](crate::columns::INGEST_ID) is one of these.
+    Ingests(Vec<Uuid>),
 }
 
 impl Lake {
@@ -23,49 +38,41 @@ impl Lake {
     /// # Errors
     /// [`LakeError::NoSuchVersion`].
     pub fn case_files(&self, version: u64) -> Result<TableFiles, LakeError> {
-        let versions = self.versions()?;
-        let dataset = self.version(version)?;
-        let (table, study) = (self.cases(), inputs_up_to(&versions, version));
-        let snapshot = table.snapshot(Some(dataset.table_version))?;
-        let mut columns = case_columns(&study)?;
-        columns.retain(|column| snapshot.columns.contains(&column.name));
-        table_files(&table, &columns, &snapshot.files)
+        let (selection, history) = (self.rows(version)?, self.history()?);
+        let columns = history.columns(&history.ancestry(version)?)?;
+        let table = self.cases();
+        let urls = |whole: bool| {
+            let files = selection.files().iter().filter(|file| file.whole == whole);
+            files.map(|file| url(&table, file.name())).collect::<Result<_, _>>()
+        };
+        Ok(TableFiles {
+            schema: arrow_schema(&columns),
+            whole: urls(true)?,
+            mixed: urls(false)?,
+            belonging: Belonging::Versions(selection.versions().clone()),
+        })
     }
 
-    /// The files of `quarantine` of the ingests up to a dataset version.
+    /// The files of `quarantine` with the refused rows that belong to a dataset version.
     ///
     /// # Errors
     /// [`LakeError::NoSuchVersion`].
-    pub fn quarantine_files(&self, version: u64) -> Result<TableFiles, LakeError> {
-        self.version(version)?;
-        let known: HashSet<String> = self
-            .ingests()?
-            .into_iter()
-            .filter(|ingest| ingest.dataset_version <= version)
-            .map(|ingest| ingest.ingest_id.to_string())
-            .collect();
-        let table = self.quarantine_table();
-        let mut files = if table.exists()? { table.snapshot(None)?.files } else { Vec::new() };
-        files.retain(|file| ingest_of(&file.name).is_none_or(|ingest| known.contains(ingest)));
-        table_files(&table, &quarantine_columns(), &files)
+    pub fn refused_files(&self, version: u64) -> Result<TableFiles, LakeError> {
+        let history = self.history()?;
+        let mut ingests: Vec<Uuid> = refused_by(&history, &history.ancestry(version)?).into_iter().collect();
+        ingests.sort();
+        let (table, files) = (self.quarantine_table(), self.quarantine_files(&history)?);
+        Ok(TableFiles {
+            schema: arrow_schema(&quarantine_columns()),
+            whole: Vec::new(),
+            mixed: files.iter().map(|file| url(&table, &file.name)).collect::<Result<_, _>>()?,
+            belonging: Belonging::Ingests(ingests),
+        })
     }
 }
 
-/// Every input and the note that a study has had up to `version`, in the order in which they came.
-fn inputs_up_to(versions: &[DatasetVersion], version: u64) -> Schema {
-    let mut study = Schema { inputs: Vec::new(), note: None };
-    for dataset in versions.iter().filter(|dataset| dataset.version <= version) {
-        for input in &dataset.ingest.inputs {
-            if !study.inputs.contains(input) {
-                study.inputs.push(input.clone());
-            }
-        }
-        study.note = dataset.ingest.note.clone().or(study.note);
-    }
-    study
-}
-
-fn table_files(table: &Table, columns: &[Column], files: &[DataFile]) -> Result<TableFiles, LakeError> {
-    let urls = files.iter().map(|file| table.folder.file_url(&file.name));
-    Ok(TableFiles { schema: arrow_schema(columns), files: urls.collect::<Result<_, _>>()? })
+fn url(table: &Table, name: &str) -> Result<Url, LakeError> {
+    let path = std::path::absolute(table.dir.join(name)).map_err(LakeError::io(&table.dir))?;
+    Url::from_file_path(&path)
+        .map_err(|()| LakeError::io(&path)(std::io::Error::other("the file's path is no URL")))
 }

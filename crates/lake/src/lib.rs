@@ -44,7 +44,7 @@ pub use check::{LakeCheck, Leftover};
 pub use cohort::{CellMap, Cohort, CohortCount, CohortQuery, EACH_SLOT, NO_CELL, NO_SLOT};
 pub use difference::{Change, Difference, OutcomeChange};
 pub use error::LakeError;
-pub use files::TableFiles;
+pub use files::{Belonging, TableFiles};
 pub use ingest::{Ingest, IngestMeta, IngestReport, Pushed};
 pub use open::Lake;
 pub use quarantine::{QuarantineFilter, QuarantinedRow};

@@ -26,7 +26,8 @@ pub mod columns {
     /// The dataset version that brought the row. Files older than this column hold the rows of one version.
     pub const DATASET_VERSION: &str = "dataset_version";
 
-    pub(crate) const INGEST_ID: &str = "ingest_id";
+    /// The ingest that refused a row.
+    pub const INGEST_ID: &str = "ingest_id";
     pub(crate) const FILE: &str = "file";
     pub(crate) const ROW: &str = "row";
     pub(crate) const REASONS: &str = "reasons";

@@ -46,7 +46,7 @@ impl Dataset {
         notes.dedup();
         Ok(Dataset {
             version,
-            quarantine: lake.quarantine_files(version)?,
+            quarantine: lake.refused_files(version)?,
             inputs: inputs.iter().filter(stored).cloned().collect(),
             versions: versions.into_iter().filter(|dataset| dataset.version <= version).collect(),
             cases,
@@ -56,6 +56,11 @@ impl Dataset {
 
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Whether another pin has the same rows in the same files: an erasure changes those of a version that exists.
+    pub(crate) fn is(&self, other: &Dataset) -> bool {
+        self.version == other.version && self.cases == other.cases && self.quarantine == other.quarantine
     }
 
     /// The study's inputs that the tables have.
@@ -114,6 +119,7 @@ fn versions(versions: &[DatasetVersion]) -> Result<MemTable> {
     let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let schema = Arc::new(Schema::new(vec![
         Field::new("version", DataType::UInt64, false),
+        Field::new("parent", DataType::UInt64, true),
         Field::new("created_at", instant, false),
         Field::new("source", DataType::Utf8, false),
         Field::new("added", DataType::UInt64, false),
@@ -122,13 +128,14 @@ fn versions(versions: &[DatasetVersion]) -> Result<MemTable> {
         Field::new("cases", DataType::UInt64, false),
     ]));
     let numbers = |of: fn(&DatasetVersion) -> u64| Arc::new(versions.iter().map(of).collect::<UInt64Array>());
-    let micros = |dataset: &DatasetVersion| (dataset.ingest.created_at.unix_timestamp_nanos() / 1000) as i64;
+    let micros = |dataset: &DatasetVersion| (dataset.created_at.unix_timestamp_nanos() / 1000) as i64;
     let created: TimestampMicrosecondArray = versions.iter().map(micros).map(Some).collect();
     let sources = versions.iter().map(|dataset| dataset.ingest.source.as_str());
     let batch = RecordBatch::try_new(
         Arc::clone(&schema),
         vec![
             numbers(|dataset| dataset.version),
+            Arc::new(versions.iter().map(|dataset| dataset.parent).collect::<UInt64Array>()),
             Arc::new(created.with_timezone("UTC")),
             Arc::new(StringArray::from_iter_values(sources)),
             numbers(|dataset| dataset.ingest.accepted),

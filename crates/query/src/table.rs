@@ -7,14 +7,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::catalog::view::ViewTable;
 use datafusion::catalog::{MemTable, Session, TableProvider};
 use datafusion::common::{DFSchema, Result, ToDFSchema};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::logical_expr::{Expr, ExprSchemable, TableProviderFilterPushDown, TableType, col};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, LogicalPlanBuilder, TableProviderFilterPushDown, TableType, col, lit,
+};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
-use lake::TableFiles;
+use lake::{Belonging, TableFiles, columns};
+use url::Url;
 
 /// One column as it is shown.
 #[derive(Debug, Clone)]
@@ -56,17 +61,50 @@ impl LakeTable {
     }
 }
 
-/// The files as they are stored, without a mask: for what counts on behalf of this program.
+/// The version's rows as they are stored, without a mask: for what counts on behalf of this program.
 pub(crate) fn parquet_table(files: &TableFiles) -> Result<Arc<dyn TableProvider>> {
-    if files.files.is_empty() {
-        let nothing = vec![Vec::new()];
-        return Ok(Arc::new(MemTable::try_new(Arc::clone(&files.schema), nothing)?));
+    let whole = listing(&files.schema, &files.whole)?;
+    if files.mixed.is_empty() {
+        return Ok(whole);
     }
-    let urls = files.files.iter().map(ListingTableUrl::parse).collect::<Result<Vec<_>>>()?;
+    let belonging = belonging(&files.belonging);
+    let mixed = scan("mixed", listing(&files.schema, &files.mixed)?)?.filter(belonging)?.build()?;
+    let all = match files.whole.is_empty() {
+        true => mixed,
+        false => scan("whole", whole)?.union(mixed)?.build()?,
+    };
+    Ok(Arc::new(ViewTable::new(all, None)))
+}
+
+fn scan(name: &str, table: Arc<dyn TableProvider>) -> Result<LogicalPlanBuilder> {
+    LogicalPlanBuilder::scan(name, provider_as_source(table), None)
+}
+
+/// The condition that a row belongs to the version.
+fn belonging(belonging: &Belonging) -> Expr {
+    match belonging {
+        Belonging::Versions(versions) => {
+            let version = || col(columns::DATASET_VERSION);
+            let ranges = versions.ranges().iter();
+            let inside = ranges.map(|&(first, last)| version().between(lit(first as i64), lit(last as i64)));
+            inside.reduce(Expr::or).unwrap_or_else(|| lit(false))
+        }
+        Belonging::Ingests(ingests) => {
+            let ids = ingests.iter().map(|id| lit(id.to_string())).collect();
+            col(columns::INGEST_ID).in_list(ids, false)
+        }
+    }
+}
+
+fn listing(schema: &SchemaRef, files: &[Url]) -> Result<Arc<dyn TableProvider>> {
+    if files.is_empty() {
+        return Ok(Arc::new(MemTable::try_new(Arc::clone(schema), vec![Vec::new()])?));
+    }
+    let urls = files.iter().map(ListingTableUrl::parse).collect::<Result<Vec<_>>>()?;
     let options = ListingOptions::new(Arc::new(ParquetFormat::default()));
     let config = ListingTableConfig::new_with_multi_paths(urls)
         .with_listing_options(options)
-        .with_schema(Arc::clone(&files.schema));
+        .with_schema(Arc::clone(schema));
     Ok(Arc::new(ListingTable::try_new(config)?))
 }
 

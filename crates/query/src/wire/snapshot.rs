@@ -16,7 +16,7 @@ use crate::{Dataset, Identifiers, Limits, QueryError, Session};
 
 /// One dataset version.
 pub(super) struct Snapshot {
-    version: u64,
+    dataset: Dataset,
     masked: DfSessionService,
     shown: DfSessionService,
 }
@@ -53,22 +53,22 @@ impl Snapshots {
 
     /// Serves the newest dataset version.
     async fn catch_up(&self) -> Result<(), QueryError> {
-        let served = self.current().map(|snapshot| snapshot.version);
         let (lake, inputs) = (self.endpoint.lake.clone(), self.endpoint.inputs.clone());
-        let pin = move || match lake.newest()? {
-            Some(newest) if Some(newest.version) != served => {
-                Dataset::pin(&lake, newest.version, &inputs).map(Some)
-            }
-            _ => Ok(None),
+        let pin = move || {
+            let newest = lake.newest()?;
+            newest.map(|newest| Dataset::pin(&lake, newest.version, &inputs)).transpose()
         };
         let pinned = tokio::task::spawn_blocking(pin).await;
         let pinned = pinned.map_err(|_| QueryError::Failed("the look at the lake failed".to_owned()))??;
         let Some(dataset) = pinned else { return Ok(()) };
+        if self.current().is_some_and(|snapshot| snapshot.dataset.is(&dataset)) {
+            return Ok(());
+        }
         let masked = Identifiers::Masked(self.endpoint.pseudonyms.clone());
         let snapshot = Snapshot {
-            version: dataset.version(),
             masked: self.service(&dataset, &masked).await?,
             shown: self.service(&dataset, &Identifiers::Shown).await?,
+            dataset,
         };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(snapshot));
         Ok(())
