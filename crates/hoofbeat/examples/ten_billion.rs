@@ -1,5 +1,5 @@
 //! The measured side of `docs/ten-billion-rows.md`: how fast one core counts stored rows to cells, how large what it counted
-//! is, and what it costs to add as many partial cohorts as ten billion rows would make.
+//! is, how fast the statement does it that a cluster runs, and what it costs to add as many partial cohorts as ten billion rows would make.
 //!
 //! ```text
 //! ten_billion DATA-DIR ROWS
@@ -12,10 +12,12 @@ use std::io::{Write, stdout};
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clinical::Study;
 use hoofbeat::pipeline::cohort::Cells;
-use lake::{Cohort, CohortQuery, Lake};
+use hoofbeat::pipeline::engine::{self, SqlCells};
+use lake::{CellMap, Cohort, CohortQuery, Lake};
+use query::{CohortPlan, Dataset, Engine, Limits};
 use serde_json::json;
 
 /// Bytes of a count on its way: cell, outcome, group, rows.
@@ -31,11 +33,15 @@ fn main() -> Result<()> {
         let started = Instant::now();
         partial = count(&lake, dataset.version)?;
         let seconds = started.elapsed().as_secs_f64();
+        let started = Instant::now();
+        ensure!(count_in_sql(&lake, dataset.version)? == partial, "the two counts differ");
+        let in_sql = started.elapsed().as_secs_f64();
         let bytes = bytes(&lake, dataset.version)?;
         versions.push(json!({
             "rows": partial.rows,
             "bytes_per_row": bytes as f64 / partial.rows as f64,
             "rows_per_core_second": partial.rows as f64 / seconds,
+            "rows_per_core_second_in_sql": partial.rows as f64 / in_sql,
             "counts": partial.counts.len(),
             "shuffled_bytes": partial.counts.len() * COUNT_BYTES,
         }));
@@ -60,6 +66,17 @@ fn count(lake: &Lake, version: u64) -> Result<Cohort> {
     let study = Study::default_study();
     let slot_group = hoofbeat::pipeline::cohort::representative_slots(study);
     Ok(lake.cohort(version, &CohortQuery { cells: &Cells::new(study)?, slot_group, threads: 1 })?)
+}
+
+/// The same by the statement that a cluster runs, with one thread.
+fn count_in_sql(lake: &Lake, version: u64) -> Result<Cohort> {
+    let study = Study::default_study();
+    let cells = Cells::new(study)?;
+    let slot_group = hoofbeat::pipeline::cohort::representative_slots(study);
+    let plan = CohortPlan { cell: cells.sql(), cells: cells.len(), slot_group };
+    let dataset = Dataset::pin(lake, version, &engine::inputs(study))?;
+    let limits = Limits { memory_mib: 2048, threads: 1, time: None, spill: std::env::temp_dir() };
+    engine::block_on(async { Ok(Engine::Local(limits).cohort(&dataset, &plan).await?) })
 }
 
 /// Bytes of the files.
