@@ -9,6 +9,8 @@ use clinical::Language;
 use time::Date;
 use time::macros::format_description;
 
+use crate::commands;
+
 /// Classify disease from a hospital's own clinical records: the whole circle in one program.
 #[derive(Debug, Parser)]
 #[command(
@@ -95,6 +97,13 @@ pub enum Command {
     Predict(Predict),
     /// Serve the champion: REST and the page
     Serve(Serve),
+    /// Ask a dataset version in SQL: reads only, identifiers masked
+    Sql(commands::sql::Sql),
+    /// What the columns of a dataset version hold: missing, different, range, mean, histogram
+    Profile(commands::profile::ProfileArgs),
+    /// The processes that count together when one machine is outgrown
+    #[command(subcommand)]
+    Cluster(commands::cluster::Cluster),
     /// The study: what is asked, what is answered, how
     #[command(subcommand)]
     Study(Study),
@@ -790,6 +799,9 @@ pub struct Serve {
     /// Address to listen on (default: 127.0.0.1:8501)
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// Address of the SQL endpoint, for PostgreSQL clients (default: the configuration's, else none)
+    #[arg(long, value_name = "ADDR")]
+    pub sql_listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, Subcommand)]

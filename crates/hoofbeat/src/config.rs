@@ -2,6 +2,8 @@
 //!
 //! `hoofbeat.toml` is optional; a command's flags win over it. Unknown keys are errors.
 
+mod query;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use lake::StorageOptions;
 use serde::Deserialize;
 
+pub use self::query::{Engine, EngineKind, Role, Sql};
 use crate::calendar::{Every, Kind};
 use crate::cli::Global;
 
@@ -35,6 +38,8 @@ pub struct Config {
     pub cycle: Cycle,
     pub review: Review,
     pub schedule: Schedule,
+    pub engine: Engine,
+    pub sql: Sql,
     pub server: Server,
     pub monitoring: Monitoring,
     pub alerts: Alerts,
@@ -353,7 +358,8 @@ impl Config {
             .with_context(|| format!("the configuration {} is not valid", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let secrets = config.alerts.webhook.iter_mut().map(|hook| &mut hook.secret_file);
-        for relative in [&mut config.data_dir, &mut config.study].into_iter().chain(secrets).flatten() {
+        let own = [&mut config.data_dir, &mut config.study].into_iter().chain(secrets).flatten();
+        for relative in own.chain(config.sql.paths()) {
             *relative = folder.join(&*relative);
         }
         if let Some(url) = config.storage.url.as_mut().filter(|url| !url.contains("://")) {

@@ -1,14 +1,20 @@
 //! One opened deployment: the study, the lake, the registry and the models of one data directory.
 
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clinical::Study;
 use lake::{CohortCache, Lake};
 use learn::bundle::{Bundle, files};
+use query::Pseudonyms;
 use registry::{Model, ModelVersion, Registry};
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::cli::Global;
 use crate::config::Config;
@@ -84,6 +90,23 @@ impl Deployment {
         }
     }
 
+    /// The key of the pseudonyms that SQL shows, made when it is first needed. Whoever has it can find out whose
+    /// pseudonym one is, so only this user may read it.
+    pub fn pseudonyms(&self) -> Result<Pseudonyms> {
+        let path = self.data_dir.join("pseudonyms.key");
+        if !path.exists() {
+            make_key(&path).with_context(|| format!("{} cannot be written", path.display()))?;
+        }
+        let bytes = std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let key = <[u8; 32]>::try_from(bytes.as_slice());
+        key.map(Pseudonyms::new).map_err(|_| {
+            anyhow!(
+                "{} is damaged: put it back from a backup, or delete it to get other pseudonyms",
+                path.display()
+            )
+        })
+    }
+
     /// The folder of a model's bundle.
     pub fn bundle_dir(&self, model: &Model) -> PathBuf {
         self.data_dir.join(&model.bundle_path)
@@ -99,6 +122,24 @@ impl Deployment {
     pub fn bundle(&self, model: &Model) -> Result<Bundle> {
         Bundle::open_recorded(&self.bundle_dir(model), &model.bundle_digest)
             .with_context(|| format!("model {} cannot be opened", model.version))
+    }
+}
+
+/// Makes a random key in one step, so that two processes that need it first share one.
+fn make_key(path: &Path) -> std::io::Result<()> {
+    // Two random identifiers have 244 random bits between them; the hash spreads them over the key.
+    let mut hash = Sha256::new();
+    for id in [Uuid::new_v4(), Uuid::new_v4()] {
+        hash.update(id.as_bytes());
+    }
+    let part = path.with_extension(format!("{}.part", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+    let made = file.write_all(&hash.finalize()).and_then(|()| file.sync_all());
+    let linked = made.and_then(|()| std::fs::hard_link(&part, path));
+    std::fs::remove_file(&part)?;
+    match linked {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
     }
 }
 

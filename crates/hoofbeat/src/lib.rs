@@ -44,10 +44,14 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// Crates whose log is ours; everything else speaks from `warn` on.
-const OURS: [&str; 9] =
-    ["hoofbeat", "serve", "learn", "lake", "registry", "interop", "prepare", "evaluate", "clinical"];
+const OURS: [&str; 10] =
+    ["hoofbeat", "serve", "learn", "lake", "query", "registry", "interop", "prepare", "evaluate", "clinical"];
 /// Reports every table that does not exist yet as an error, although asking is how one finds out.
 const SILENT: &str = "buoyant_kernel=off,buoyant_kernel_engine=off";
+
+/// Crates that log the statements of those who ask in SQL, and a statement may name a patient: not even where everything
+/// else is logged.
+const QUOTING: [&str; 4] = ["datafusion=off", "sqlparser=off", "pgwire=off", "arrow_pg=off"];
 
 /// Logs go to standard error. `RUST_LOG` wins over the configuration; a broken configuration is the
 /// command's error to report, not the log's.
@@ -55,6 +59,8 @@ fn start_log(global: &Global) {
     let log = Config::load(global).unwrap_or_default().log;
     let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(directives(&log.level)));
     let filter = filter.unwrap_or_else(|_| EnvFilter::new(directives("info")));
+    let filter =
+        QUOTING.iter().filter_map(|directive| directive.parse().ok()).fold(filter, EnvFilter::add_directive);
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr)

@@ -1,5 +1,7 @@
 //! The server's ports over this deployment: the champion, the prediction log and the data catalogue.
 
+pub mod sql;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 

@@ -20,6 +20,7 @@ mod cohort;
 mod data_file;
 mod difference;
 mod error;
+mod files;
 mod index;
 mod ingest;
 mod lineage;
@@ -47,6 +48,7 @@ pub use cohort::{
 };
 pub use difference::{Change, Difference, OutcomeChange};
 pub use error::LakeError;
+pub use files::{Belonging, Bucket, TableFiles};
 pub use ingest::{Ingest, IngestMeta, IngestReport, Pushed};
 pub use open::Lake;
 pub use quarantine::{QuarantineFilter, QuarantinedRow};

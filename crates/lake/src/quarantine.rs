@@ -153,7 +153,7 @@ impl Lake {
 }
 
 /// The ingests whose refused rows belong to a lineage; those before the first version belong to all.
-fn refused_by(history: &History, lineage: &VersionSet) -> HashSet<Uuid> {
+pub(crate) fn refused_by(history: &History, lineage: &VersionSet) -> HashSet<Uuid> {
     let belongs = |version: u64| version == 0 || lineage.contains(version);
     let ingests = history.ingests().filter(|ingest| belongs(ingest.dataset_version));
     ingests.map(|ingest| ingest.ingest_id).collect()

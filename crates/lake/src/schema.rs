@@ -26,12 +26,15 @@ pub mod columns {
     /// The dataset version that brought the row. Files older than this column hold the rows of one version.
     pub const DATASET_VERSION: &str = "dataset_version";
 
-    pub(crate) const INGEST_ID: &str = "ingest_id";
+    /// The ingest that refused a row.
+    pub const INGEST_ID: &str = "ingest_id";
     pub(crate) const FILE: &str = "file";
     pub(crate) const ROW: &str = "row";
     pub(crate) const REASONS: &str = "reasons";
-    pub(crate) const RAW: &str = "raw";
-    pub(crate) const ROW_KEY: &str = "row_key";
+    /// A refused row as it came.
+    pub const RAW: &str = "raw";
+    /// 64-bit hash of a refused row (XXH3).
+    pub const ROW_KEY: &str = "row_key";
 }
 
 /// What a study asks for: each input is a 32-bit integer column of the case table, the note a text column.

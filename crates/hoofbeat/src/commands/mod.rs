@@ -1,6 +1,7 @@
 //! One file per command: parse, call the pipeline, print.
 
 mod alert;
+pub(crate) mod cluster;
 mod dataset;
 mod disease;
 mod doctor;
@@ -10,6 +11,7 @@ mod model;
 mod monitor;
 mod outcome;
 mod predict;
+pub(crate) mod profile;
 mod report;
 mod retrain;
 mod review;
@@ -17,6 +19,7 @@ mod run;
 mod schedule;
 mod serve;
 mod source;
+pub(crate) mod sql;
 mod study;
 mod synth;
 mod train;
@@ -52,6 +55,9 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<Done> {
         Command::Model(model) => model::run(global, model),
         Command::Predict(predict) => predict::run(global, &predict),
         Command::Serve(serve) => serve::run(global, &serve),
+        Command::Sql(sql) => sql::run(global, &sql),
+        Command::Profile(profile) => profile::run(global, &profile),
+        Command::Cluster(cluster) => cluster::run(global, cluster),
         Command::Study(study) => study::run(global, &study),
         Command::Doctor => doctor::run(global),
         Command::Completions { shell } => {

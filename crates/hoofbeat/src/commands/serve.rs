@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use lake::predictions::PredictionLog;
 use serve::{Settings, State, Version};
 use tokio::net::TcpListener;
@@ -13,12 +13,13 @@ use crate::deployment::{self, Deployment};
 use crate::keeper::Keeper;
 use crate::output::Done;
 use crate::pipeline::notify;
-use crate::serving::{Datasets, Log, Served, Throne, Turning};
+use crate::serving::{Datasets, Log, Served, Throne, Turning, sql};
 
 pub(super) fn run(global: &Global, command: &Serve) -> Result<Done> {
     let deployment = Deployment::open(global)?;
     let address = command.listen.unwrap_or(deployment.config.server.listen);
-    serve(global, deployment, address)
+    let sql = command.sql_listen.or(deployment.config.sql.listen);
+    serve(global, deployment, address, sql)
 }
 
 /// Without user accounts, only this machine may reach the server, unless a gateway stands in front.
@@ -33,7 +34,12 @@ pub(super) fn check_address(deployment: &Deployment, address: SocketAddr) -> Res
 }
 
 /// Serves until the process is asked to stop; requests in flight are finished first.
-pub(super) fn serve(global: &Global, deployment: Deployment, address: SocketAddr) -> Result<Done> {
+pub(super) fn serve(
+    global: &Global,
+    deployment: Deployment,
+    address: SocketAddr,
+    sql: Option<SocketAddr>,
+) -> Result<Done> {
     check_address(&deployment, address)?;
     let log = PredictionLog::open(&deployment.data_dir.join("predictions"))?;
     let deployment = Arc::new(deployment);
@@ -63,10 +69,26 @@ pub(super) fn serve(global: &Global, deployment: Deployment, address: SocketAddr
             format!("{address} cannot be listened on (in use? choose another with --listen ADDR)")
         })?;
         let address = listener.local_addr()?;
+        let mut sql_failure = None;
+        if let Some(sql) = sql {
+            let (address, failure) = sql::start(&deployment, sql).await?;
+            sql_failure = Some(failure);
+            let at = readable(address);
+            deployment.progress.say(&format!("SQL is ready at postgresql://{at}/hoofbeat"));
+        }
         deployment.progress.say(&format!("hoofbeat is ready at http://{}", readable(address)));
         // Jobs begin once there is a server that they could disturb.
         let _keeper = Keeper::start(Arc::clone(&deployment), global.clone());
-        serve::serve(listener, state, stop_signal()?).await?;
+        let sql_failed = async {
+            match sql_failure {
+                Some(failure) => failure.await.unwrap_or_else(|_| anyhow!("its thread failed")),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            served = serve::serve(listener, state, stop_signal()?) => served?,
+            error = sql_failed => return Err(error.context("the SQL endpoint stopped")),
+        }
         anyhow::Ok(())
     })?;
     Ok(Done::Well)

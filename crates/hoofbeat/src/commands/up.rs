@@ -22,7 +22,8 @@ pub(super) fn run(global: &Global, command: &Up) -> Result<Done> {
     if deployment.registry.champion()?.is_none() {
         first_run(&deployment, command.rows)?;
     }
-    serve::serve(global, deployment, address)
+    let sql = deployment.config.sql.listen;
+    serve::serve(global, deployment, address, sql)
 }
 
 /// Makes a reference cohort where there are no data yet, and a champion. Interrupted, it goes on where it stopped.

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, anyhow};
 use clinical::study::Accepts;
 use clinical::{Feature, Input, Kind, Rarity, Study};
-use lake::{CellMap, CohortQuery, Margin, MarginCounts, NO_CELL};
+use lake::{CellMap, Margin, MarginCounts, NO_CELL};
 use prepare::split::{self, SLOTS};
 use prepare::{Cohort, Folds, Histogram, Set, SplitReport, Stratum};
 
 use crate::deployment::Deployment;
+use crate::pipeline::engine::{self, SqlCells};
 
 /// A counted and verified dataset version.
 #[derive(Debug)]
@@ -41,13 +42,7 @@ pub fn tally(deployment: &Deployment, study: &Study, version: u64) -> Result<(Co
 fn counted(deployment: &Deployment, study: &Study, version: u64) -> Result<lake::Cohort> {
     let cells = Cells::new(study)?;
     let margins: Vec<Margin> = study.inputs().iter().filter_map(margin).collect();
-    let query = CohortQuery {
-        cells: &cells,
-        slot_group: representative_slots(study),
-        margins: &margins,
-        threads: deployment.config.threads(),
-    };
-    Ok(deployment.cohorts().cohort(&deployment.lake, version, &cells.plan(), &query)?)
+    engine::cohort(deployment, version, &cells, representative_slots(study), &margins)
 }
 
 /// The values of a number, for the verification of the split; a code's are the cells' own.
@@ -72,7 +67,7 @@ fn in_terms_of(study: &Study, counted: &lake::Cohort) -> Result<(Cohort, u64, u6
 
 /// Each slot's stand-in: the first slot of its set and cross-validation fold. Training needs no finer
 /// division, and fewer keys count faster.
-fn representative_slots(study: &Study) -> [u8; SLOTS as usize + 1] {
+pub fn representative_slots(study: &Study) -> [u8; SLOTS as usize + 1] {
     let folds = Folds::new(&study.split, study.training.folds);
     let group = |slot: u8| (Set::of_slot(&study.split, slot), folds.of_slot(slot));
     std::array::from_fn(|slot| {
@@ -141,11 +136,6 @@ impl Cells {
         }
         Ok(Cells { columns: study.inputs().iter().map(|input| input.name.clone()).collect(), len, features })
     }
-
-    /// What decides the cells, as a text.
-    pub fn plan(&self) -> String {
-        format!("{self:?}")
-    }
 }
 
 /// The level that each value of one input leads to by itself. A category is the gravest that any of its
@@ -199,6 +189,47 @@ impl CellMap for Cells {
             }
         }
     }
+}
+
+impl SqlCells for Cells {
+    fn plan(&self) -> String {
+        format!("{self:?}")
+    }
+
+    /// The same levels, as arithmetic: a feature's level times its stride, summed; null where an input is null or
+    /// outside its range.
+    fn sql(&self) -> String {
+        let mut columns = self.columns.iter();
+        let (mut inside, mut sum) = (Vec::new(), Vec::new());
+        for feature in &self.features {
+            let mut levels = Vec::new();
+            for ((min, table), column) in feature.inputs.iter().zip(&mut columns) {
+                inside.push(format!("\"{column}\" BETWEEN {min} AND {}", min + table.len() as i32 - 1));
+                levels.push(level_sql(column, *min, table));
+            }
+            let level =
+                if levels.len() == 1 { levels.concat() } else { format!("greatest({})", levels.join(", ")) };
+            sum.push(format!("{level} * {}", feature.stride));
+        }
+        format!("CASE WHEN {} THEN {} END", inside.join(" AND "), sum.join(" + "))
+    }
+}
+
+/// One input's level, from its table: a difference where the levels count up, else one case per run of equal levels.
+fn level_sql(column: &str, min: i32, table: &[u32]) -> String {
+    let value = format!("CAST(\"{column}\" AS BIGINT)");
+    if table.iter().enumerate().all(|(at, &level)| at == level as usize) {
+        return format!("({value} - ({min}))");
+    }
+    let mut sql = "CASE".to_owned();
+    let runs: Vec<(usize, u32)> = (0..table.len())
+        .filter(|&at| table.get(at + 1) != Some(&table[at]))
+        .map(|at| (at, table[at]))
+        .collect();
+    for (last, level) in runs {
+        sql += &format!(" WHEN {value} <= {} THEN {level}", min + last as i32);
+    }
+    sql + " END"
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod cohort;
 pub mod collect;
 pub mod diff;
 pub mod diseases;
+pub mod engine;
 pub mod erase;
 pub mod evaluate;
 pub mod export;

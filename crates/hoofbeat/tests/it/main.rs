@@ -4,6 +4,7 @@
 
 mod abstain;
 mod architecture;
+mod cluster;
 mod cycle;
 mod dataset;
 mod doctor;
@@ -26,6 +27,7 @@ mod rest;
 mod s3_server;
 mod search;
 mod sources;
+mod sql;
 mod storage;
 mod swap;
 mod up;

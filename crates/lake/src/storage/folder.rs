@@ -19,7 +19,7 @@ use url::Url;
 
 use super::upload::{FileWriter, Upload};
 use super::{StoredFile, block_on};
-use crate::LakeError;
+use crate::{Bucket, LakeError};
 
 /// Small objects read at once.
 const PARALLEL_READS: usize = 16;
@@ -109,6 +109,31 @@ impl Folder {
             Folder::Local(dir) => dir.join(name).display().to_string(),
             Folder::Remote(remote) => remote.place(name),
         }
+    }
+
+    /// URL of a file, for engines that read it themselves.
+    pub(crate) fn url(&self, name: &str) -> Result<Url, LakeError> {
+        match self {
+            Folder::Local(dir) => {
+                let path = std::path::absolute(dir.join(name)).map_err(LakeError::io(dir))?;
+                Url::from_file_path(&path)
+                    .map_err(|()| LakeError::io(&path)(std::io::Error::other("the file's path is no URL")))
+            }
+            Folder::Remote(remote) => {
+                let problem = |error: url::ParseError| error.to_string();
+                remote.url.join(name).map_err(|error| LakeError::StorageUrl {
+                    url: remote.place(name),
+                    problem: problem(error),
+                })
+            }
+        }
+    }
+
+    pub(super) fn bucket(&self) -> Option<Bucket> {
+        let Folder::Remote(remote) = self else { return None };
+        let mut url = remote.url.clone();
+        url.set_path("");
+        Some(Bucket { url, store: Arc::clone(&remote.store) })
     }
 
     /// Makes the folder; buckets need none.

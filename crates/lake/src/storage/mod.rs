@@ -22,8 +22,8 @@ use object_store::ObjectStore;
 use tokio::runtime::{Builder, Handle, Runtime};
 use url::Url;
 
-use crate::LakeError;
 use crate::lock::Lock;
+use crate::{Bucket, LakeError};
 
 pub(crate) use file::{FileBatches, StoredFile};
 pub(crate) use folder::Folder;
@@ -92,6 +92,10 @@ impl Storage {
     /// A folder on this machine, which may not exist yet.
     pub fn local(folder: &Path) -> Storage {
         Storage { root: Folder::Local(folder.to_owned()), lease: Duration::ZERO }
+    }
+
+    pub(crate) fn bucket(&self) -> Option<Bucket> {
+        self.root.bucket()
     }
 
     /// The storage at a URL (`s3://bucket/prefix`, `az://container/prefix`, `gs://bucket/prefix`, `file:///folder`) or at a path.

@@ -64,6 +64,14 @@ impl Server {
         Server { child, port, log, reader: Some(reader) }
     }
 
+    /// The port of the SQL endpoint, which is said before the server's own.
+    pub(crate) fn sql_port(&self) -> u16 {
+        let said = self.said();
+        let at = said.split_once("SQL is ready at postgresql://localhost:");
+        let port = at.and_then(|(_, rest)| rest.split('/').next()).and_then(|port| port.parse().ok());
+        port.unwrap_or_else(|| panic!("there is no SQL endpoint:\n{said}"))
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::new(self.port)
     }
