@@ -344,6 +344,7 @@ pub struct Erase {
     #[arg(long, value_name = "FILE")]
     pub patient_file: Option<PathBuf>,
     /// Mapping by which the refused rows were read, where their files do not name the column `patient_id`
+    /// (default: the one that their source is registered with)
     #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,
     /// Why; kept in the audit, so without a patient's data
@@ -382,7 +383,7 @@ pub struct Release {
     /// Only rows of this source
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
-    /// The corrected mapping (default: the columns as they are named, by the study as it now is)
+    /// The corrected mapping (default: the one that the source is registered with, else the columns as they are named)
     #[arg(long, value_name = "FILE")]
     pub map: Option<PathBuf>,
     /// CSV file whose first row is the header of the refused rows, for ingests that did not keep theirs

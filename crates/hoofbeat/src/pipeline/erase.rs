@@ -11,6 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::promote::act;
+use super::sources::Origin;
 use crate::deployment::{self, Deployment};
 
 /// Shorter pseudonyms are not looked for in texts whose columns are not known: an age would be taken for one.
@@ -83,8 +84,8 @@ pub fn erase(deployment: &Deployment, request: &Request<'_>) -> Result<Erased> {
 }
 
 fn in_lake(deployment: &Deployment, request: &Request<'_>) -> Result<Removal> {
-    let headers = headers(deployment)?;
-    let refused = |row: &RefusedRow<'_>| whose(deployment, request, &headers, row);
+    let texts = Texts { deployment, headers: headers(deployment)?, mappings: mappings(deployment)? };
+    let refused = |row: &RefusedRow<'_>| texts.whose(request, row);
     let erasure = Erasure { patients: &request.patients, refused: &refused };
     let task = deployment.progress.task("erasing", None);
     let progress = |rows: u64, _: u64| task.at(rows);
@@ -109,18 +110,44 @@ pub(super) fn headers(deployment: &Deployment) -> Result<Headers> {
     Ok(headers)
 }
 
-/// Whether a refused row is one of the persons': by its column of pseudonyms, else by a pseudonym anywhere in its text.
-fn whose(deployment: &Deployment, request: &Request<'_>, headers: &Headers, row: &RefusedRow<'_>) -> Refused {
-    let header = headers.get(&(row.ingest_id, row.file.to_owned())).map(Vec::as_slice);
-    let reading =
-        Reading { study: &deployment.study, mapping: request.mapping, source: row.source, ingested_at: 0 };
-    if let Some(id) = interop::patient_id_of(row.raw, header, reading) {
-        return if request.patients.contains(&id) { Refused::Theirs } else { Refused::NotTheirs };
+/// The mappings that sources are registered with.
+fn mappings(deployment: &Deployment) -> Result<HashMap<String, Mapping>> {
+    let mut mappings = HashMap::new();
+    for ingest in deployment.lake.ingests()? {
+        if !mappings.contains_key(&ingest.source)
+            && let Some(mapping) = Origin::of(deployment, &ingest.source, None)?.mapping
+        {
+            mappings.insert(ingest.source, mapping);
+        }
     }
-    let telling = request.patients.iter().filter(|id| id.len() >= TELLING);
-    match telling.into_iter().any(|id| stands_in(row.raw, id)) {
-        true => Refused::Theirs,
-        false => Refused::Unknown,
+    Ok(mappings)
+}
+
+/// What tells how a refused row's text is read.
+struct Texts<'a> {
+    deployment: &'a Deployment,
+    headers: Headers,
+    mappings: HashMap<String, Mapping>,
+}
+
+impl Texts<'_> {
+    /// Whether a refused row is one of the persons': by its column of pseudonyms, else by a pseudonym anywhere in its text.
+    fn whose(&self, request: &Request<'_>, row: &RefusedRow<'_>) -> Refused {
+        let header = self.headers.get(&(row.ingest_id, row.file.to_owned())).map(Vec::as_slice);
+        let reading = Reading {
+            study: &self.deployment.study,
+            mapping: request.mapping.or_else(|| self.mappings.get(row.source)),
+            source: row.source,
+            ingested_at: 0,
+        };
+        if let Some(id) = interop::patient_id_of(row.raw, header, reading) {
+            return if request.patients.contains(&id) { Refused::Theirs } else { Refused::NotTheirs };
+        }
+        let mut telling = request.patients.iter().filter(|id| id.len() >= TELLING);
+        match telling.any(|id| stands_in(row.raw, id)) {
+            true => Refused::Theirs,
+            false => Refused::Unknown,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::erase::{Headers, headers};
 use super::ingest;
+use super::sources::Origin;
 use crate::deployment::{self, Deployment};
 
 /// Which refused rows, and how they are read now.
@@ -75,9 +76,10 @@ fn one_source(
 ) -> Result<()> {
     let filter = QuarantineFilter { source: Some(source.to_owned()), ..request.filter.clone() };
     let now = deployment::now();
+    let registered = Origin::of(deployment, source, None)?.mapping;
     let reading = Reading {
         study: &deployment.study,
-        mapping: request.mapping,
+        mapping: request.mapping.or(registered.as_ref()),
         source,
         ingested_at: (now.unix_timestamp_nanos() / 1000) as i64,
     };

@@ -18,11 +18,11 @@ pub(super) fn restore(global: &Global, deployment: &Deployment, version: u64) ->
     let newest = deployment.lake.restore(version, deployment::now())?;
     output::print(global.json, &newest, || {
         let rows = newest.totals.rows;
-        match newest.restored {
-            Some(_) => {
+        match newest.version == version {
+            true => format!("version {version} is the newest already: {rows} cases"),
+            false => {
                 format!("dataset version {} is version {version} once more: {rows} cases", newest.version)
             }
-            None => format!("version {version} is the newest already: {rows} cases"),
         }
     })
 }
