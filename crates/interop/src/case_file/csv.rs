@@ -73,6 +73,13 @@ impl CsvRecords {
             }
         }
         let header = records.names(&frame);
+        if header.iter().any(|name| name.contains('\r')) {
+            return Err(FileError::Damaged {
+                format: "CSV",
+                problem: "lines end in carriage returns alone; save the file with the usual line ends"
+                    .to_owned(),
+            });
+        }
         records.width = header.len();
         Ok((records, header))
     }

@@ -3,17 +3,24 @@
 use lake::{CohortQuery, EACH_SLOT, Lake, LakeError, QuarantineFilter, columns};
 use time::macros::datetime;
 
-use crate::support::{assert_clean, begin, case_ids, made, push_all, refuse, texts};
+use crate::support::{Site, assert_clean, begin, case_ids, made, on_each_storage, push_all, refuse, texts};
+
+on_each_storage! {
+    going_back_loses_nothing_and_the_next_ingest_builds_on_it
+    rows_between_follow_the_lineage
+    a_cohort_between_two_versions_adds_to_the_first
+    a_patient_keeps_the_slot_that_a_version_left_behind_gave_and_counters_go_back
+    refused_rows_follow_the_lineage_too
+}
 
 const NOW: time::OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
 
-fn lake_with(files: &[std::ops::Range<u64>]) -> (tempfile::TempDir, Lake) {
-    let dir = tempfile::tempdir().unwrap();
-    let lake = Lake::open(dir.path());
+fn lake_with(site: &Site, files: &[std::ops::Range<u64>]) -> Lake {
+    let lake = site.lake();
     for numbers in files {
         add(&lake, numbers.clone());
     }
-    (dir, lake)
+    lake
 }
 
 fn add(lake: &Lake, numbers: std::ops::Range<u64>) -> u64 {
@@ -28,9 +35,8 @@ fn ids(numbers: std::ops::Range<u64>) -> Vec<String> {
     ids
 }
 
-#[test]
-fn going_back_loses_nothing_and_the_next_ingest_builds_on_it() {
-    let (_dir, lake) = lake_with(&[0..100, 100..300, 300..400]);
+fn going_back_loses_nothing_and_the_next_ingest_builds_on_it(site: &Site) {
+    let lake = lake_with(site, &[0..100, 100..300, 300..400]);
     let restored = lake.restore(1, NOW).unwrap();
     assert_eq!((restored.version, restored.parent, restored.restored), (4, Some(1), Some(1)));
     assert_eq!((restored.totals.rows, restored.created_at), (100, NOW));
@@ -51,9 +57,8 @@ fn going_back_loses_nothing_and_the_next_ingest_builds_on_it() {
     assert_clean(&lake);
 }
 
-#[test]
-fn rows_between_follow_the_lineage() {
-    let (_dir, lake) = lake_with(&[0..100, 100..300]);
+fn rows_between_follow_the_lineage(site: &Site) {
+    let lake = lake_with(site, &[0..100, 100..300]);
     lake.restore(1, NOW).unwrap();
     add(&lake, 200..350);
     let between = |a, b| {
@@ -79,8 +84,7 @@ fn rows_between_follow_the_lineage() {
     assert_eq!((before, difference.sources["ehr"].after), (300, 250));
 }
 
-#[test]
-fn a_cohort_between_two_versions_adds_to_the_first() {
+fn a_cohort_between_two_versions_adds_to_the_first(site: &Site) {
     struct Ages([String; 1]);
     impl lake::CellMap for Ages {
         fn columns(&self) -> &[String] {
@@ -95,7 +99,7 @@ fn a_cohort_between_two_versions_adds_to_the_first() {
             }
         }
     }
-    let (_dir, lake) = lake_with(&[0..1000, 1000..3000]);
+    let lake = lake_with(site, &[0..1000, 1000..3000]);
     lake.restore(1, NOW).unwrap();
     add(&lake, 2000..2500);
     let ages = Ages(["age_years".to_owned()]);
@@ -106,9 +110,8 @@ fn a_cohort_between_two_versions_adds_to_the_first() {
     assert_eq!(first.add(&more).unwrap(), lake.cohort(4, &query).unwrap());
 }
 
-#[test]
-fn a_patient_keeps_the_slot_that_a_version_left_behind_gave_and_counters_go_back() {
-    let (_dir, lake) = lake_with(&[0..2000, 2000..6000]);
+fn a_patient_keeps_the_slot_that_a_version_left_behind_gave_and_counters_go_back(site: &Site) {
+    let lake = lake_with(site, &[0..2000, 2000..6000]);
     let slots = |version| -> std::collections::HashMap<u64, i32> {
         let mut slots = std::collections::HashMap::new();
         for chunk in lake.scan_cases(version, &[columns::PATIENT_KEY, columns::SLOT]).unwrap() {
@@ -137,10 +140,8 @@ fn a_patient_keeps_the_slot_that_a_version_left_behind_gave_and_counters_go_back
     assert!(sizes.iter().all(|&size| size.abs_diff(mean) <= 8), "{sizes:?}");
 }
 
-#[test]
-fn refused_rows_follow_the_lineage_too() {
-    let dir = tempfile::tempdir().unwrap();
-    let lake = Lake::open(dir.path());
+fn refused_rows_follow_the_lineage_too(site: &Site) {
+    let lake = site.lake();
     add(&lake, 0..10);
     let mut ingest = begin(&lake, "ehr").unwrap();
     push_all(&mut ingest, 10..20);

@@ -1,20 +1,28 @@
 //! Compaction, a person's erasure, retention, release from quarantine.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use lake::{CaseRow, Lake, Outcome, Purpose, QuarantineFilter, Retention, columns};
 use time::macros::datetime;
 
 use crate::support::{
-    assert_clean, begin, case_ids, erase, key_bytes, made, on_disk, push_all, quietly, refuse, texts,
+    Site, assert_clean, begin, case_ids, erase, key_bytes, made, on_disk, on_each_storage, push_all, quietly,
+    refuse, texts,
 };
+
+on_each_storage! {
+    compaction_puts_files_together_and_every_version_stays
+    an_erased_person_is_gone_from_every_version_and_from_the_disk
+    retention_takes_old_rows_of_a_source_out
+    released_rows_become_cases_and_leave_the_quarantine
+    a_study_may_change_and_compaction_keeps_all_columns
+}
 
 const NOW: time::OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
 
 /// Ten small ingests, with a branch that was left: versions 1 to 5, 6 = 3 once more, 7 to 11.
-fn many_files(dir: &Path) -> Lake {
-    let lake = Lake::open(dir);
+fn many_files(site: &Site) -> Lake {
+    let lake = site.lake();
     for n in 0..10 {
         if n == 5 {
             lake.restore(3, NOW).unwrap();
@@ -27,8 +35,8 @@ fn many_files(dir: &Path) -> Lake {
     lake
 }
 
-fn data_files(dir: &Path) -> usize {
-    let files = std::fs::read_dir(dir.join("lake/cases")).unwrap();
+fn data_files(site: &Site) -> usize {
+    let files = std::fs::read_dir(site.dir.join("cases")).unwrap();
     files
         .filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "parquet"))
         .count()
@@ -38,22 +46,16 @@ fn all_versions(lake: &Lake) -> BTreeMap<u64, Vec<String>> {
     lake.versions().unwrap().iter().map(|known| (known.version, case_ids(lake, known.version))).collect()
 }
 
-#[test]
-fn compaction_puts_files_together_and_every_version_stays() {
-    let dir = tempfile::tempdir().unwrap();
-    let lake = many_files(dir.path());
+fn compaction_puts_files_together_and_every_version_stays(site: &Site) {
+    let lake = many_files(site);
     let (before, versions) = (all_versions(&lake), lake.versions().unwrap());
     let plan = lake.compact(true, &quietly(true)).unwrap();
     assert_eq!((plan.files_before, plan.files_after, plan.rows_rewritten, plan.deleted), (10, 1, 500, 10));
-    assert_eq!(
-        (data_files(dir.path()), all_versions(&lake)),
-        (10, before.clone()),
-        "a dry run changes nothing"
-    );
+    assert_eq!((data_files(site), all_versions(&lake)), (10, before.clone()), "a dry run changes nothing");
 
     let done = lake.compact(false, &quietly(false)).unwrap();
     assert_eq!((done.files_before, done.files_after, done.deleted), (10, 1, 0));
-    assert_eq!(data_files(dir.path()), 11, "without vacuum the replaced files stay");
+    assert_eq!(data_files(site), 11, "without vacuum the replaced files stay");
     assert_eq!(all_versions(&lake), before);
     assert_eq!(lake.versions().unwrap(), versions);
     assert_eq!(lake.rows(11).unwrap().files().len(), 1);
@@ -62,7 +64,7 @@ fn compaction_puts_files_together_and_every_version_stays() {
 
     let again = lake.compact(true, &quietly(false)).unwrap();
     assert_eq!((again.files_rewritten, again.deleted), (0, 10));
-    assert_eq!((data_files(dir.path()), lake.compact(true, &quietly(false)).unwrap().deleted), (1, 0));
+    assert_eq!((data_files(site), lake.compact(true, &quietly(false)).unwrap().deleted), (1, 0));
     assert_eq!(all_versions(&lake), before);
     // Life goes on: later ingests know what is stored, whatever file it lies in.
     let mut ingest = begin(&lake, "ehr").unwrap();
@@ -73,13 +75,11 @@ fn compaction_puts_files_together_and_every_version_stays() {
     assert_clean(&lake);
 }
 
-#[test]
-fn an_erased_person_is_gone_from_every_version_and_from_the_disk() {
-    let dir = tempfile::tempdir().unwrap();
-    let lake = many_files(dir.path());
+fn an_erased_person_is_gone_from_every_version_and_from_the_disk(site: &Site) {
+    let lake = many_files(site);
     // A copy of the person's rows in a replaced file, and both cases in different versions.
     lake.compact(false, &quietly(false)).unwrap();
-    assert!(on_disk(&dir.path().join("lake"), &key_bytes("p-75")));
+    assert!(on_disk(&site.dir, &key_bytes("p-75")));
     let before = all_versions(&lake);
     let plan = erase(&lake, &["p-75"], true);
     assert_eq!((plan.rows, plan.quarantined, plan.id), (2, 1, None));
@@ -96,8 +96,8 @@ fn an_erased_person_is_gone_from_every_version_and_from_the_disk() {
         assert_eq!(lake.version(*version).unwrap().totals.rows, expected.len() as u64);
         assert_eq!(lake.rows(*version).unwrap().rows(), expected.len() as u64);
     }
-    assert!(!on_disk(&dir.path().join("lake"), &key_bytes("p-75")), "a file still holds the person");
-    assert!(on_disk(&dir.path().join("lake"), &key_bytes("p-76")));
+    assert!(!on_disk(&site.dir, &key_bytes("p-75")), "a file still holds the person");
+    assert!(on_disk(&site.dir, &key_bytes("p-76")));
     let all = lake.quarantine(4, &QuarantineFilter::default(), 99).unwrap();
     assert_eq!(all.iter().filter(|row| row.raw.contains("p-75\"")).count(), 0);
     assert_eq!(lake.version(4).unwrap().totals.quarantined, 3);
@@ -122,10 +122,8 @@ fn an_erased_person_is_gone_from_every_version_and_from_the_disk() {
     assert_clean(&lake);
 }
 
-#[test]
-fn retention_takes_old_rows_of_a_source_out() {
-    let dir = tempfile::tempdir().unwrap();
-    let lake = Lake::open(dir.path());
+fn retention_takes_old_rows_of_a_source_out(site: &Site) {
+    let lake = site.lake();
     let day = 86_400_000_000;
     let mut ingest = begin(&lake, "ehr").unwrap();
     for n in 0..100 {
@@ -158,10 +156,8 @@ fn retention_takes_old_rows_of_a_source_out() {
     assert_clean(&lake);
 }
 
-#[test]
-fn released_rows_become_cases_and_leave_the_quarantine() {
-    let dir = tempfile::tempdir().unwrap();
-    let lake = many_files(dir.path());
+fn released_rows_become_cases_and_leave_the_quarantine(site: &Site) {
+    let lake = many_files(site);
     let rows = lake.quarantine(11, &QuarantineFilter::default(), 99).unwrap();
     assert_eq!(rows.len(), 8);
     let mut ingest = begin(&lake, "ehr").unwrap();
@@ -187,10 +183,8 @@ fn released_rows_become_cases_and_leave_the_quarantine() {
     assert_clean(&lake);
 }
 
-#[test]
-fn a_study_may_change_and_compaction_keeps_all_columns() {
-    let dir = tempfile::tempdir().unwrap();
-    let lake = many_files(dir.path());
+fn a_study_may_change_and_compaction_keeps_all_columns(site: &Site) {
+    let lake = many_files(site);
     let schema = lake::Schema { inputs: vec!["glucose".into()], note: Some("note".into()) };
     let mut ingest = lake
         .begin_ingest(lake::IngestMeta { schema, ..crate::support::meta("lab") }, crate::support::rule)
