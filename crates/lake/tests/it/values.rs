@@ -8,7 +8,7 @@ use crate::support::{begin, made};
 fn values_are_counted_by_source_slot_and_version_as_a_naive_count_does() {
     let dir = tempfile::tempdir().unwrap();
     let lake = Lake::open(dir.path());
-    let source = |n: u64| if n % 5 == 0 { "er" } else { "ehr" };
+    let source = |n: u64| if n.is_multiple_of(5) { "er" } else { "ehr" };
     for numbers in [0..3000u64, 3000..4000] {
         let mut ingest = begin(&lake, "ehr").unwrap();
         for n in numbers {
