@@ -17,7 +17,7 @@ fn cases(numbers: std::ops::Range<u32>, year: u32) -> String {
             n if n % 2 == 0 => "male",
             _ => "female",
         };
-        let (severity, rarity) = if n % 3 == 0 { ("healthy", "") } else { ("chronic", "common") };
+        let (severity, rarity) = if n.is_multiple_of(3) { ("healthy", "") } else { ("chronic", "common") };
         format!(
             "c-{n},hcb-{},{year}-03-04,{},{gender},A,120,70,{},{severity},{rarity}\n",
             1000 + n / 2,
