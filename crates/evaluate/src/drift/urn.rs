@@ -1,6 +1,6 @@
 //! Patients dealt anew to two samples: draws from the multivariate hypergeometric distribution.
 
-use rand::{Rng, RngCore};
+use rand::Rng;
 use rand_distr::{Binomial, Distribution};
 
 use crate::{
@@ -47,7 +47,7 @@ impl Urn {
     }
 
     /// Deals all patients to the two samples.
-    pub(super) fn deal(&self, rng: &mut (impl RngCore + Rng), out: &mut [(u64, u64)]) {
+    pub(super) fn deal(&self, rng: &mut impl Rng, out: &mut [(u64, u64)]) {
         let mut lacking = loop {
             let mut taken = 0;
             out.fill((0, 0));
@@ -62,7 +62,7 @@ impl Urn {
         while lacking > 0 {
             let level = self.level.draw(rng);
             // A patient of this level by lot: taken before, or not?
-            let patient = (u128::from(rng.next_u64()) * u128::from(self.pooled[level]) >> 64) as u64;
+            let patient = ((u128::from(rng.next_u64()) * u128::from(self.pooled[level])) >> 64) as u64;
             if patient >= out[level].0 {
                 out[level].0 += 1;
                 lacking -= 1;

@@ -141,8 +141,8 @@ fn a_shift_is_found_among_many_unchanged_features() {
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     let shares: Vec<f64> = (0..20).map(|_| 0.05).collect();
     let mut moved = shares.clone();
-    for level in 0..20 {
-        moved[level] += if level < 10 { -0.015 } else { 0.015 };
+    for (level, share) in moved.iter_mut().enumerate() {
+        *share += if level < 10 { -0.015 } else { 0.015 };
     }
     let samples: Vec<(Vec<u64>, Vec<u64>)> = (0..40)
         .map(|feature| {
