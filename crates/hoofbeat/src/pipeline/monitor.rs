@@ -19,6 +19,7 @@ use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
 use crate::deployment::Deployment;
+use crate::pipeline::collect::SOURCE as REVIEW_SOURCE;
 use crate::pipeline::notify;
 use crate::pipeline::score::Scorer;
 
@@ -26,7 +27,6 @@ pub use drift::{Comparison, Drifts};
 pub use performance::{Measured, Performance};
 pub use quality::Quality;
 pub use rules::Checked;
-pub use sample::REVIEW_SOURCE;
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy)]

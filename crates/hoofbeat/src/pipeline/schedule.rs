@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::claim::Claim;
+use super::monitor;
 use super::retrain::{self, Mode, Request};
 use super::shadow;
 use crate::calendar::{self, Every, Kind, Known, Slot};
@@ -117,8 +118,18 @@ fn perform(deployment: &Deployment, job: &Job) -> Result<Value> {
     match Mode::of_name(&job.kind) {
         Some(mode) => Ok(retrain::turn(deployment, mode, &request, false)?.summary()),
         None if job.kind == shadow::KIND => shadow::decide(deployment, &job.slot),
+        None if job.kind == Kind::Monitor.name() => look(deployment, job),
         None => bail!("there is no work called {}", job.kind),
     }
+}
+
+/// One look at the champion. The slot is the key: another attempt at the same job is the same look.
+fn look(deployment: &Deployment, job: &Job) -> Result<Value> {
+    let now = deployment::now();
+    let asked = monitor::Asked::last_days(deployment.config.monitoring.window_days, now);
+    let act = Act { key: &job.slot, actor: &job.requested_by, reason: "owed by its schedule", at: now };
+    let turn = monitor::turn(deployment, &asked, &act)?;
+    Ok(json!({ "run": turn.run, "alerts": turn.alerts }))
 }
 
 /// The mark of a job that is under way; none while another process holds it.

@@ -14,9 +14,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::pipeline::cohort::Cells;
-
-/// Source of the cases that reviews confirm. They are chosen, so they say nothing of who comes and how often the model is right.
-pub const REVIEW_SOURCE: &str = "review";
+// Reviewed cases are chosen: they say nothing of who comes and how often the model is right.
+use crate::pipeline::collect::SOURCE as REVIEW_SOURCE;
 
 /// Patients counted by every input's value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
