@@ -17,8 +17,8 @@ pub struct Cycle {
     pub incremental: Incremental,
 }
 
-/// Margins of the comparison with the champion. Beyond a margin, or where the paired 95 % interval excludes that it is as
-/// good, a challenger does not take its place.
+/// Margins of the comparison with the champion. Beyond a margin, or beyond half of it where the paired 95 % interval
+/// excludes that it is as good, a challenger does not take its place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorseBy {
