@@ -92,7 +92,9 @@ pub fn inputs(study: &Study) -> Vec<Input> {
 
 /// Runs a query to its end on threads of its own.
 pub fn block_on<T: Send>(work: impl Future<Output = Result<T>> + Send) -> Result<T> {
-    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // A query keeps its threads for many batches; time limits and wishes to stop are looked at each time it pauses, not
+    // each 61st time.
+    let runtime = || tokio::runtime::Builder::new_multi_thread().event_interval(1).enable_all().build();
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| runtime().context("no threads for the query")?.block_on(work));
         thread.join().map_err(|_| anyhow::anyhow!("the thread of the query failed"))?

@@ -78,7 +78,8 @@ pub struct Endpoint {
     pub limits: Limits,
 }
 
-/// Serves until the future is dropped.
+/// Serves until the future is dropped. Give it a runtime of its own, with an event interval of 1: queries keep its threads
+/// busy, and time limits must be noticed meanwhile.
 ///
 /// # Errors
 /// When certificate or key cannot be used, or the tables cannot be read at the start.

@@ -171,8 +171,12 @@ pub(crate) fn endpoint(made: &Made) -> Endpoint {
 
 impl Served {
     pub(crate) fn start(endpoint: Endpoint) -> Served {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(4)
+            .event_interval(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
         runtime.spawn(async move { query::wire::serve(listener, endpoint).await.unwrap() });
