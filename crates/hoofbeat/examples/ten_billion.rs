@@ -65,7 +65,8 @@ fn main() -> Result<()> {
 fn count(lake: &Lake, version: u64) -> Result<Cohort> {
     let study = Study::default_study();
     let slot_group = hoofbeat::pipeline::cohort::representative_slots(study);
-    Ok(lake.cohort(version, &CohortQuery { cells: &Cells::new(study)?, slot_group, threads: 1 })?)
+    Ok(lake
+        .cohort(version, &CohortQuery { cells: &Cells::new(study)?, slot_group, margins: &[], threads: 1 })?)
 }
 
 /// The same by the statement that a cluster runs, with one thread.
