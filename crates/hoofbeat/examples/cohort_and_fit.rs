@@ -16,6 +16,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use clinical::{Rarity, Study};
 use hoofbeat::pipeline::cohort::Cells;
+use hoofbeat::pipeline::engine::SqlCells;
 use lake::{CohortCache, CohortQuery, Lake};
 use learn::Matrix;
 use learn::learner::{Fit, Job, Parameters, Role, Target, Trainer, Xgboost, worker_main};
