@@ -89,7 +89,7 @@ fn json_is_one_document_for_every_command_that_prints() {
         assert_prose(line, &deployment.ok(line));
     }
     // The ways that there are, and no silent other one.
-    let refused = deployment.run("retrain --mode full").exits(2);
+    let refused = deployment.run("retrain --mode sideways").exits(2);
     assert!(refused.stderr.contains("orphan"), "{}", refused.stderr);
     let quiet = deployment.run("--quiet evaluate m-0002").exits(0);
     assert_eq!(quiet.stderr, "");
