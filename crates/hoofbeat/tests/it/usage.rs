@@ -72,6 +72,9 @@ fn json_is_one_document_for_every_command_that_prints() {
         "dataset quarantine",
         "evaluate m-0002",
         "retrain --mode orphan --dry-run",
+        "review list",
+        "schedule list",
+        "model history",
         "model list",
         "model show",
         "model verify m-0002",
@@ -89,7 +92,7 @@ fn json_is_one_document_for_every_command_that_prints() {
         assert_prose(line, &deployment.ok(line));
     }
     // The ways that there are, and no silent other one.
-    let refused = deployment.run("retrain --mode sideways").exits(2);
+    let refused = deployment.run("retrain --mode quick").exits(2);
     assert!(refused.stderr.contains("orphan"), "{}", refused.stderr);
     let quiet = deployment.run("--quiet evaluate m-0002").exits(0);
     assert_eq!(quiet.stderr, "");

@@ -11,6 +11,7 @@ use prepare::{Cohort, Set};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::making::Mode;
 use crate::pipeline::evaluate;
 use crate::pipeline::score::Scorer;
 use crate::pipeline::verify;
@@ -59,8 +60,14 @@ pub struct Changed {
 
 impl Comparison {
     /// Compares on the validation set. Models that cannot be compared are not equal: no limit holds for them.
-    pub(super) fn of(models: [&Scorer; 2], cohort: &Cohort) -> Result<Comparison> {
-        let plan = &models[1].study().cycle;
+    pub(super) fn of(mode: Mode, models: [&Scorer; 2], cohort: &Cohort) -> Result<Comparison> {
+        let study = models[1].study();
+        let mut plan = study.cycle.clone();
+        if mode == Mode::Orphan {
+            // The alarms of new diseases cost the others something, and the study has said how much they may.
+            plan.worse_by.f1_common += study.few_shot.false_alarms;
+        }
+        let plan = &plan;
         let beside = match evaluate::beside(models, cohort, Set::Validation) {
             Ok(beside) => beside,
             Err(error) => return Ok(Comparison::impossible(format!("they cannot be compared: {error:#}"))),
@@ -126,8 +133,7 @@ fn margin(metric: Metric, plan: &Cycle) -> Option<(f64, bool)> {
     })
 }
 
-/// Share of a margin within which even a loss beyond chance is let pass: every alarm that a new disease gets costs the
-/// others a little, and surely.
+/// Share of a margin within which even a loss beyond chance is let pass: on many patients any difference is beyond chance.
 const NEGLIGIBLE: f64 = 0.5;
 
 /// Whether a figure is not worse: within the margin, and not proved worse by more than a negligible part of it. A figure

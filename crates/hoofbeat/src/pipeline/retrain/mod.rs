@@ -254,7 +254,7 @@ impl Round<'_> {
             let version = self.newest.version;
             evaluation.notes = notes::measure(&self.deployment.lake, &after, version, Set::Validation)?;
         }
-        let comparison = Comparison::of([before, &after], cohort)?;
+        let comparison = Comparison::of(self.mode, [before, &after], cohort)?;
         let gates_hold = evaluation.gates_hold && comparison.holds();
         let mut validation = serde_json::to_value(&evaluation)?;
         validation["gates_hold"] = json!(gates_hold);
