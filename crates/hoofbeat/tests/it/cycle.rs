@@ -163,15 +163,20 @@ fn a_reported_error_becomes_the_next_model_by_the_page_alone() {
     // The cycle: a training, looked at twice, and its end.
     browser.click("a[href='/cycle']");
     browser.wait_for("#retrain");
-    browser.click("#retrain label:has(> input[value=full])");
+    browser.click("#retrain label:has(> input[value=incremental])");
     browser.fill("#retrain #name", "Ana");
     browser.click("#retrain button[type=submit]");
     browser.wait_for("#confirm");
     browser.click("#confirm button[value=confirm]");
     // The page follows the training by itself.
-    browser.wait_for("#jobs .tag.ok");
+    let started = Instant::now();
+    while !browser.sees("#jobs .tag.ok") {
+        assert!(!browser.sees("#jobs .tag.crit"), "the training failed");
+        assert!(started.elapsed() < PATIENCE, "the page does not show the training's end");
+        std::thread::sleep(Duration::from_millis(200));
+    }
     assert!(browser.text("#jobs").contains("m-0003: en uso"), "{}", browser.text("#jobs"));
-    assert!(browser.text("#changes").contains("Reentrenamiento completo"));
+    assert!(browser.text("#changes").contains("Reentrenamiento incremental"));
     server.wait_for_model("m-0003");
     browser.go(&server.url("/"));
     assert!(browser.text(".side-foot").contains("m-0003"));
