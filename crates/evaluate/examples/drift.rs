@@ -2,6 +2,8 @@
 //!
 //! usage: drift REFERENCE WINDOW [ROUNDS]; one JSON line a round: seconds from columns in memory to the verdict, and what was found.
 
+#![expect(clippy::print_stdout, reason = "an example that prints its measurements")]
+
 use std::{error::Error, path::Path, thread, time::Instant};
 
 use evaluate::drift::{Limits, Pair, Question, Scale, compare};
