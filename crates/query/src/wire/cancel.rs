@@ -24,10 +24,19 @@ impl Cancels {
 impl CancelHandler for Cancels {
     async fn on_cancel_request(&self, request: CancelRequest) {
         if let Some((secret, asked)) = self.known().get(&request.pid)
-            && *secret == request.secret_key
+            && bytes(secret) == bytes(&request.secret_key)
         {
             asked.send_replace(());
         }
+    }
+}
+
+/// The secret as it travels: which of its two forms it is read as depends on the protocol's version, and a request to stop
+/// does not say that of the connection it means.
+fn bytes(secret: &SecretKey) -> Vec<u8> {
+    match secret {
+        SecretKey::I32(number) => number.to_be_bytes().to_vec(),
+        SecretKey::Bytes(bytes) => bytes.to_vec(),
     }
 }
 

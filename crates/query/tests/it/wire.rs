@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
@@ -165,11 +167,17 @@ fn a_statement_has_its_time_and_can_be_cancelled() {
     let patient = Served::start(endpoint(&made));
     let mut client = patient.connect(ANALYST);
     let cancel = client.cancel_token();
+    let done = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&done);
+    // A wish that comes before the statement begins is for none: ask until it has ended.
     let canceller = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(300));
-        cancel.cancel_query(NoTls).unwrap();
+        while !ended.load(Ordering::Relaxed) {
+            cancel.cancel_query(NoTls).unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+        }
     });
     let error = client.batch_execute(endless).unwrap_err();
+    done.store(true, Ordering::Relaxed);
     assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error:?}");
     canceller.join().unwrap();
 }
