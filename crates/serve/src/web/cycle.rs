@@ -139,7 +139,7 @@ async fn shown(
     let mut response = render(visit, status, &page)?;
     if under_way && page.error.is_none() {
         // Until it ends the page shows how far it has come.
-        response.headers_mut().insert("refresh", HeaderValue::from_static("3"));
+        response.headers_mut().insert("refresh", HeaderValue::from_static("3; url=/cycle"));
     }
     Ok(response)
 }
