@@ -130,8 +130,6 @@ reason-inconsistent = inconsistent
 timeline = Life of the model
 timeline-lead = Which model answered, since when and why.
 timeline-none = No model has been put into use yet.
-change-promotion = put into use
-change-rollback = put back
 
 # Columns
 col-date = Date

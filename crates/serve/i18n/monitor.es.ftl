@@ -130,8 +130,6 @@ reason-inconsistent = incoherente
 timeline = Vida del modelo
 timeline-lead = Qué modelo respondió, desde cuándo y por qué.
 timeline-none = Ningún modelo se ha puesto en uso todavía.
-change-promotion = puesto en uso
-change-rollback = restituido
 
 # Columnas
 col-date = Fecha

@@ -137,7 +137,7 @@ async fn the_page_tells_what_was_found_in_both_languages_and_needs_no_script() {
         "Tensión arterial (categoría)",
         "ORPHA:586",
         "Sistólica, incoherente: 90; Edad, falta: 10",
-        "puesto en uso",
+        "Puesto en uso",
         "0,55 (0,50–0,60; n = 40)",
         "<svg class=\"chart\"",
     ] {
@@ -151,7 +151,7 @@ async fn the_page_tells_what_was_found_in_both_languages_and_needs_no_script() {
     let policy = page.header("content-security-policy");
     assert!(policy.contains("style-src 'self'") && policy.contains("default-src 'none'"));
     let english = look(&house, "/monitor?lang=en").await;
-    for part in ["2 open alerts", "Drift in Age · the patients classified", "target 0.70", "put into use"] {
+    for part in ["2 open alerts", "Drift in Age · the patients classified", "target 0.70", "Put into use"] {
         assert!(english.text().contains(part), "no {part} in\n{}", english.text());
     }
 }

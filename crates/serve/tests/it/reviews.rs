@@ -163,7 +163,7 @@ async fn a_training_is_asked_for_by_name_and_once() {
     }
     assert_eq!(house.registry.jobs(10).unwrap().len(), 2);
     let page = house.get("/cycle").await;
-    assert_eq!(page.header("refresh"), "3");
+    assert_eq!(page.header("refresh"), "3; url=/cycle");
     assert!(page.text().contains("page:Ana") && page.text().contains("En espera"));
 }
 
