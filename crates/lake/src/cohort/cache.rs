@@ -77,7 +77,7 @@ impl CohortCache {
         query: &CohortQuery<'_>,
     ) -> Result<Cohort, LakeError> {
         let question = question(plan, query);
-        let removals = lake.rows(version)?.removals();
+        let removals = lake.history()?.removals();
         let (known, counted) = match self.nearest(lake, version, &question, removals)? {
             Some((of, cohort)) if of == version => return Ok(cohort),
             Some((of, cohort)) => {
@@ -87,7 +87,7 @@ impl CohortCache {
             None => (0, lake.cohort(version, query)?),
         };
         // Rows that went away while they were counted: the count is neither the old one nor the new one.
-        if lake.rows(version)?.removals() != removals {
+        if lake.history()?.removals() != removals {
             return lake.cohort(version, query);
         }
         tracing::debug!(version, known, rows = counted.rows, "counted a cohort");
