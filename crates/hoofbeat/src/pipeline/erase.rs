@@ -91,7 +91,9 @@ fn in_lake(deployment: &Deployment, request: &Request<'_>) -> Result<Removal> {
     let progress = |rows: u64, _: u64| task.at(rows);
     let how = Rewriting { now: deployment::now(), dry_run: request.dry_run, progress: &progress };
     let removal = deployment.lake.erase(&erasure, &how)?;
-    deployment.cohorts().forget()?;
+    if !request.dry_run {
+        deployment.cohorts().forget()?;
+    }
     Ok(removal)
 }
 

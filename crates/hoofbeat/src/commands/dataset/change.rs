@@ -69,7 +69,9 @@ pub(super) fn retain(global: &Global, deployment: &Deployment, retain: &Retain) 
     let progress = |rows: u64, _: u64| task.at(rows);
     let how = Rewriting { now, dry_run: retain.dry_run, progress: &progress };
     let removal = deployment.lake.retain(&retention, &how)?;
-    deployment.cohorts().forget()?;
+    if !retain.dry_run {
+        deployment.cohorts().forget()?;
+    }
     drop(task);
     if let Some(change) = removal.id {
         let detail = json!({

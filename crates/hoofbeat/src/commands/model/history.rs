@@ -35,7 +35,7 @@ fn row(change: &Change) -> Vec<String> {
     };
     let both = |name: &str| format!("{} to {}", side("before", name), side("after", name));
     vec![
-        change.at.to_string(),
+        output::instant(change.at),
         change.kind.code().to_owned(),
         change.model.to_string(),
         change.previous.map(|version| version.to_string()).unwrap_or_default(),
