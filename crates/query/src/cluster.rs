@@ -25,6 +25,9 @@ const SIGN_OF_LIFE_SECONDS: u64 = 2;
 const SILENCE_SECONDS: u64 = 8;
 /// Seconds between two looks at who is silent.
 const LOOK_SECONDS: u64 = 2;
+/// Executors ask for work. Where the scheduler hands it out, it keeps account of their free cores, loses those of a stage
+/// that it rolls back with a lost executor (Ballista 55), and a query can wait for ever.
+const SCHEDULING: TaskSchedulingPolicy = TaskSchedulingPolicy::PullStaged;
 /// Bytes of a message at most: a plan names every file.
 const MESSAGE_BYTES: u32 = 64 << 20;
 
@@ -36,7 +39,7 @@ pub async fn scheduler(listener: TcpListener, host: &str) -> Result<(), QueryErr
     let address = listener.local_addr().map_err(failed)?;
     let config = SchedulerConfig {
         external_host: host.to_owned(),
-        scheduling_policy: TaskSchedulingPolicy::PushStaged,
+        scheduling_policy: SCHEDULING,
         bind_host: address.ip().to_string(),
         bind_port: address.port(),
         executor_timeout_seconds: SILENCE_SECONDS,
@@ -85,7 +88,7 @@ pub async fn executor(executor: &Executor, ready: impl FnOnce() + Send) -> Resul
         scheduler_host: executor.scheduler.0.clone(),
         scheduler_port: executor.scheduler.1,
         scheduler_connect_timeout_seconds: 30,
-        task_scheduling_policy: TaskSchedulingPolicy::PushStaged,
+        task_scheduling_policy: SCHEDULING,
         vcores: executor.cores.max(1),
         work_dir: Some(executor.work.display().to_string()),
         memory_pool_size: Some((executor.memory_mib as u64) << 20),

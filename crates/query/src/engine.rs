@@ -1,5 +1,7 @@
 //! Who computes: this process, or a cluster. The statements and the tables are the same.
 
+use std::time::Duration;
+
 use ballista_core::extension::{SessionConfigExt, SessionStateExt};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
@@ -22,6 +24,8 @@ pub enum Engine {
         /// Tasks per query: as many as the executors have cores together, or some times more, so that a lost one
         /// costs little.
         partitions: usize,
+        /// How long a count may take before it is given up; none: for ever.
+        time: Option<Duration>,
     },
 }
 
@@ -32,8 +36,8 @@ impl Engine {
     /// [`QueryError::Cluster`] when the cluster does not answer; the same call may be repeated.
     pub async fn cohort(&self, dataset: &Dataset, plan: &CohortPlan) -> Result<Cohort, QueryError> {
         let context = self.context(dataset).map_err(|error| self.failed(&error))?;
-        let answer = async { context.sql(&plan.statement()).await?.collect().await };
-        plan.gather(&answer.await.map_err(|error| self.failed(&error))?)
+        let answer = self.in_time(async { context.sql(&plan.statement()).await?.collect().await });
+        plan.gather(&answer.await?)
     }
 
     /// Profiles a dataset version.
@@ -42,7 +46,21 @@ impl Engine {
     /// As [`Engine::cohort`].
     pub async fn profile(&self, dataset: &Dataset) -> Result<Profile, QueryError> {
         let context = self.context(dataset).map_err(|error| self.failed(&error))?;
-        profile::profile(&context, dataset).await.map_err(|error| self.failed(&error))
+        self.in_time(profile::profile(&context, dataset)).await
+    }
+
+    /// What a cluster answers within its time. A process of its own is not waited for in vain.
+    async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, DataFusionError>>,
+    ) -> Result<T, QueryError> {
+        let answered = match self {
+            Engine::Cluster { time: Some(time), .. } => tokio::time::timeout(*time, answer)
+                .await
+                .map_err(|_| QueryError::Cluster(format!("nothing came within {} s", time.as_secs())))?,
+            _ => answer.await,
+        };
+        answered.map_err(|error| self.failed(&error))
     }
 
     /// A context that knows `cases` as it is stored.
@@ -58,8 +76,10 @@ impl Engine {
                         .to_owned(),
                 ));
             }
-            Engine::Cluster { scheduler, partitions } => {
+            Engine::Cluster { scheduler, partitions, .. } => {
+                // The adaptive planner gains nothing where groups are bounded, and may wait for ever for a lost executor.
                 let config = SessionConfig::new_with_ballista()
+                    .with_ballista_adaptive_query_planner(false)
                     .with_target_partitions((*partitions).max(1))
                     .with_collect_statistics(false);
                 let builder = SessionStateBuilder::new().with_default_features();

@@ -18,6 +18,8 @@ pub struct Engine {
     pub scheduler: String,
     /// Tasks per query: the executors' cores together, or some times more, so that a lost one costs little.
     pub partitions: usize,
+    /// Seconds after which a cluster's count is given up; 0: never.
+    pub timeout_seconds: u64,
     /// A cluster knows no passwords: listening beyond this machine is refused unless this says that nobody else reaches
     /// its network.
     pub trusted_network: bool,
@@ -29,8 +31,16 @@ impl Default for Engine {
             kind: EngineKind::Local,
             scheduler: "127.0.0.1:50050".to_owned(),
             partitions: 16,
+            timeout_seconds: 3600,
             trusted_network: false,
         }
+    }
+}
+
+impl Engine {
+    /// The time of a cluster's count.
+    pub fn timeout(&self) -> Option<Duration> {
+        some_seconds(self.timeout_seconds)
     }
 }
 
@@ -109,6 +119,11 @@ impl Sql {
 
     /// The time of a query over the wire.
     pub fn timeout(&self) -> Option<Duration> {
-        (self.timeout_seconds > 0).then(|| Duration::from_secs(self.timeout_seconds))
+        some_seconds(self.timeout_seconds)
     }
+}
+
+/// A limit of so many seconds; none for 0.
+fn some_seconds(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }

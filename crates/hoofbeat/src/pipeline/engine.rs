@@ -67,9 +67,11 @@ pub fn engine(deployment: &Deployment) -> Engine {
     let engine = &deployment.config.engine;
     match engine.kind {
         EngineKind::Local => Engine::Local(deployment.config.sql.limits(deployment)),
-        EngineKind::Ballista => {
-            Engine::Cluster { scheduler: engine.scheduler.clone(), partitions: engine.partitions }
-        }
+        EngineKind::Ballista => Engine::Cluster {
+            scheduler: engine.scheduler.clone(),
+            partitions: engine.partitions,
+            time: engine.timeout(),
+        },
     }
 }
 

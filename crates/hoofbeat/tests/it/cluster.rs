@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Deployment, trained};
+use crate::harness::{Deployment, finished, trained};
 
 /// The machine may be loaded.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -72,7 +72,7 @@ impl Cluster {
         let (scheduler, address) = Process::start(command, "the scheduler is ready at ");
         deployment.write(
             "ballista.toml",
-            &format!("study = \"study.toml\"\n[engine]\nkind = \"ballista\"\nscheduler = \"{address}\"\npartitions = 8\n"),
+            &format!("study = \"study.toml\"\n[engine]\nkind = \"ballista\"\nscheduler = \"{address}\"\npartitions = 8\ntimeout_seconds = 180\n"),
         );
         let executor = || {
             let arguments =
@@ -133,7 +133,7 @@ fn an_executor_that_is_killed_costs_no_answer() {
     };
     std::thread::sleep(Duration::from_millis(500));
     cluster.executors[0].kill();
-    let output = running.wait_with_output().unwrap();
+    let output = finished("profile", running);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     match output.status.code() {
         Some(0) => assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), expected),

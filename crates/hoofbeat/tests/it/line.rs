@@ -8,7 +8,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answered, COLUMNS, Deployment, POSSIBLE_PATIENTS, replaced, rows, small_study, table, trained,
+    Answered, COLUMNS, Deployment, POSSIBLE_PATIENTS, finished, replaced, rows, small_study, table, trained,
 };
 
 fn number(row: &Value, column: &str) -> f64 {
@@ -266,7 +266,7 @@ fn standard_input_is_scored_to_standard_output() {
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(BATCH.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = finished("predict", child);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let scored = rows(std::str::from_utf8(&output.stdout).unwrap());
     let answered: Vec<&Value> = scored.iter().map(|row| &row["severity"]).collect();

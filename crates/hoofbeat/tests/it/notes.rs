@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Deployment, Dice, Server, replaced, small_study};
+use crate::harness::{Deployment, Dice, Server, output, replaced, small_study};
 
 const NOTE: &str = r#"
 [[feature]]
@@ -305,7 +305,7 @@ fn the_text_of_a_note_is_in_no_log_metric_answer_or_file() {
         "model show m-0002 --json",
         "doctor --json",
     ] {
-        let output = deployment.command(line.split(' ')).env("RUST_LOG", "trace").output().unwrap();
+        let output = output(line, deployment.command(line.split(' ')).env("RUST_LOG", "trace"));
         let printed = [output.stdout, output.stderr].concat();
         assert!(!String::from_utf8_lossy(&printed).contains(WORD), "{line}");
     }

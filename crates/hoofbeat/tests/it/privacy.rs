@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Server, trained};
+use crate::harness::{Client, Server, output, trained};
 
 /// A pseudonym, a comment, codes that nothing else would say.
 const WORD: &str = "zebrafish";
@@ -118,7 +118,7 @@ fn commands_keep_patients_out_of_what_they_print() {
         ),
     );
     let run = |line: &str| {
-        let output = deployment.command(line.split(' ')).env("RUST_LOG", "trace").output().unwrap();
+        let output = output(line, deployment.command(line.split(' ')).env("RUST_LOG", "trace"));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };

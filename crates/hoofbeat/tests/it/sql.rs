@@ -1,14 +1,14 @@
 //! SQL from the command line, and to the server by PostgreSQL's own client.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Deployment, Server, trained};
+use crate::harness::{Deployment, Server, output, trained};
 
 /// Runs `hoofbeat sql` with a statement as one argument.
 fn sql(deployment: &Deployment, statement: &str, options: &[&str]) -> (i32, String, String) {
-    let output = deployment.command(["sql", statement]).args(options).output().unwrap();
+    let output = output(statement, deployment.command(["sql", statement]).args(options));
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
@@ -127,15 +127,11 @@ fn the_server_speaks_to_psql_and_says_nothing_of_patients() {
     let server = Server::start_tracing(&deployment);
     let port = server.sql_port();
     let ask = |password: &str, typed: &str| {
-        let output = Command::new("psql")
-            .args(["--no-psqlrc", "--tuples-only", "--no-align", "--command", typed])
+        let mut psql = Command::new("psql");
+        psql.args(["--no-psqlrc", "--tuples-only", "--no-align", "--command", typed])
             .arg(format!("host=127.0.0.1 port={port} user=analyst dbname=hoofbeat"))
-            .env("PGPASSWORD", password)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap_or_else(|error| {
-                panic!("psql is missing ({error}): run scripts/setup --tests (make test does)")
-            });
+            .env("PGPASSWORD", password);
+        let output = output("psql (scripts/setup --tests installs it)", &mut psql);
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
     };
     assert_eq!(ask("of numbers", "SELECT count(*) FROM cases").0, "8000\n");

@@ -3,12 +3,14 @@
 mod browser;
 mod http;
 mod patient;
+mod process;
 mod server;
 mod table;
 
 pub(crate) use browser::Browser;
 pub(crate) use http::Client;
 pub(crate) use patient::{Dice, aha_category, random_patient};
+pub(crate) use process::{ended, finished, output};
 pub(crate) use server::Server;
 pub(crate) use table::{Answered, COLUMNS, POSSIBLE_PATIENTS, Table};
 
@@ -191,7 +193,7 @@ pub(crate) struct Run {
 impl Run {
     /// Runs a command to its end; `line` is its name in messages.
     pub(crate) fn of(line: &str, mut command: Command) -> Run {
-        let output = command.output().unwrap();
+        let output = output(line, &mut command);
         Run {
             line: line.to_owned(),
             code: output.status.code().unwrap_or(-1),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::{Client, Deployment};
+use super::{Client, Deployment, ended};
 
 /// A first run trains before it serves, and the machine may be loaded.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -127,7 +127,8 @@ impl Server {
     /// Asks it to stop and waits until it has; everything that it wrote to standard error and standard output.
     pub(crate) fn stop(mut self) -> String {
         self.signal("TERM");
-        let status = self.child.wait().unwrap();
+        let status =
+            ended(&mut self.child).unwrap_or_else(|| panic!("the server does not stop:\n{}", self.said()));
         self.reader.take().unwrap().join().unwrap();
         let mut log = std::mem::take(&mut *self.log.lock().unwrap());
         self.child.stdout.take().unwrap().read_to_string(&mut log).unwrap();
