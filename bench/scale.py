@@ -49,7 +49,6 @@ def counting(log):
 class Bench:
     def __init__(self, given, work):
         self.given, self.work, self.hoofbeat, self.bars = given, work, given.binaries / "hoofbeat", Bars()
-        self.example = given.binaries / "examples" / "cohort_and_fit"
 
     def synth(self, rows, seed, name):
         path = self.work / name
@@ -64,6 +63,9 @@ class Bench:
         if accepted != expected:
             raise SystemExit(f"{accepted} of {expected} rows were accepted")
         return done
+
+    def count(self, data, *options):
+        return measure.run([self.hoofbeat, "dataset", "count", *options, "--data-dir", data, "--json"], timeout=3600)
 
     def peer(self, *command):
         return json.loads(measure.run([sys.executable, PEERS, *command], env=QUIET, timeout=3600).out)
@@ -101,7 +103,7 @@ class Bench:
             path.unlink()
         listed = measure.run([self.hoofbeat, "dataset", "list", "--data-dir", data, "--json"])
         say(f"counting {rows:,} rows")
-        query = measure.median([measure.run([self.example, "query", data]) for _ in range(self.given.runs)])
+        query = measure.median([self.count(data, "--anew") for _ in range(self.given.runs)])
         trained = None
         if not self.given.no_train:
             say(f"training on {rows:,} rows")
@@ -128,11 +130,11 @@ class Bench:
         """One per cent more."""
         more = rows // 100
         path = self.synth(more, self.given.seed + 2000, f"more-{more}.parquet")
-        measure.run([self.example, "cached", data])  # the cohort before is in the cache, as after any training
+        self.count(data)  # the cohort before is in the cache, as after any training
         self.ingest(path, data, more)
         say("the increment")
-        step = measure.run([self.example, "cached", data])
-        full = measure.median([measure.run([self.example, "query", data]) for _ in range(self.given.runs)])
+        step = self.count(data)
+        full = measure.median([self.count(data, "--anew") for _ in range(self.given.runs)])
         ours, whole = json.loads(step.out), json.loads(full.out)
         if (ours["rows"], ours["digest"]) != (whole["rows"], whole["digest"]):
             raise SystemExit("the updated cohort is not the counted one")

@@ -1,23 +1,20 @@
-//! The measured side of `bench/cohort_train.py` and `bench/scale.py`: count a stored dataset version to cells, train one model on the counts.
+//! The measured side of `bench/cohort_train.py`: count a stored dataset version to cells, train one model on the counts.
 //!
 //! ```text
 //! cohort_and_fit query DATA-DIR              only counts
-//! cohort_and_fit cached DATA-DIR             the same, from the kept cohort of the nearest version that has one
 //! cohort_and_fit fit DATA-DIR MODEL.ubj     counts, trains, writes XGBoost's own model file, prints what it found
 //! ```
 //!
 //! The product's own parts do the work, with the settings of the comparison instead of the study's: one `multi:softprob` model of
 //! the severities, 200 rounds of depth 6, in a training process of its own (this program again, as `learn-worker`).
 
-use std::hash::{Hash, Hasher};
 use std::io::{Write, stdin, stdout};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clinical::{Rarity, Study};
 use hoofbeat::pipeline::cohort::Cells;
-use hoofbeat::pipeline::engine::SqlCells;
-use lake::{CohortCache, CohortQuery, Lake};
+use lake::{CohortQuery, Lake};
 use learn::Matrix;
 use learn::learner::{Fit, Job, Parameters, Role, Target, Trainer, Xgboost, worker_main};
 use prepare::split::SLOTS;
@@ -33,37 +30,27 @@ fn main() -> Result<()> {
     let study = Study::default_study();
     match arguments[..] {
         [WORKER] => Ok(worker_main(&Role::Alone, stdin(), stdout())?),
-        ["query", data] => tell(&count(study, Path::new(data), false)?),
-        ["cached", data] => tell(&count(study, Path::new(data), true)?),
+        ["query", data] => tell(&count(study, Path::new(data))?),
         ["fit", data, model] => fit(study, Path::new(data), Path::new(model)),
-        _ => bail!("usage: cohort_and_fit query DATA-DIR | cached DATA-DIR | fit DATA-DIR MODEL.ubj"),
+        _ => bail!("usage: cohort_and_fit query DATA-DIR | fit DATA-DIR MODEL.ubj"),
     }
 }
 
 fn tell(counted: &lake::Cohort) -> Result<()> {
-    let mut digest = std::hash::DefaultHasher::new();
-    format!("{:?}", counted.outcomes).hash(&mut digest);
-    counted
-        .counts
-        .iter()
-        .for_each(|count| (count.outcome, count.cell, count.group, count.rows).hash(&mut digest));
     let answer = json!({
-        "rows": counted.rows, "counts": counted.counts.len(), "outside": counted.outside, "digest": digest.finish(),
+        "rows": counted.rows, "counts": counted.counts.len(), "outside": counted.outside,
     });
     Ok(writeln!(stdout(), "{answer}")?)
 }
 
 /// The newest dataset version, with one group of slots per set: nothing finer is needed here.
-fn count(study: &Study, data: &Path, cached: bool) -> Result<lake::Cohort> {
+fn count(study: &Study, data: &Path) -> Result<lake::Cohort> {
     let lake = Lake::open(data);
     let version = lake.newest()?.context("nothing is stored")?.version;
     let slot_group = std::array::from_fn(|slot| group(study, slot as u8));
     let cells = Cells::new(study)?;
     let query = CohortQuery { cells: &cells, slot_group, margins: &[], threads: THREADS };
-    match cached {
-        true => Ok(CohortCache::open(&data.join("cohorts")).cohort(&lake, version, &cells.plan(), &query)?),
-        false => Ok(lake.cohort(version, &query)?),
-    }
+    Ok(lake.cohort(version, &query)?)
 }
 
 /// Number of a slot's set.
@@ -90,7 +77,7 @@ fn cohort(study: &Study, counted: &lake::Cohort) -> Result<Cohort> {
 }
 
 fn fit(study: &Study, data: &Path, model: &Path) -> Result<()> {
-    let cohort = cohort(study, &count(study, data, false)?)?;
+    let cohort = cohort(study, &count(study, data)?)?;
     let preprocessor = Preprocessor::fit(study, &cohort);
     let (train, validation) = (by_cell(study, &cohort, Set::Train), by_cell(study, &cohort, Set::Validation));
     let encode = |cells: &[(usize, [f64; 4])]| {

@@ -275,6 +275,15 @@ pub enum Dataset {
         #[arg(id = "dataset_version", value_name = "VERSION")]
         version: Option<u64>,
     },
+    /// Count a dataset version to possible patients, as training does; from the kept count of an earlier version where there is one
+    Count {
+        /// Dataset version (default: the newest)
+        #[arg(id = "dataset_version", value_name = "VERSION")]
+        version: Option<u64>,
+        /// Forget the kept counts first: every row is counted
+        #[arg(long)]
+        anew: bool,
+    },
     /// How good the rows were: missing, out of range, unknown, inconsistent, swapped, digit preference
     Quality {
         /// Only this source

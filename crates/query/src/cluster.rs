@@ -63,8 +63,6 @@ pub struct Executor {
     pub scheduler: (String, u16),
     /// Where other executors and the client fetch its results; they must be able to reach this address.
     pub listen: SocketAddr,
-    /// Where the scheduler hands it tasks, at the same address.
-    pub control_port: u16,
     /// Tasks at once.
     pub cores: usize,
     /// Memory of its tasks together, in MiB; what does not fit is written to `work`.
@@ -84,7 +82,6 @@ pub async fn executor(executor: &Executor, ready: impl FnOnce() + Send) -> Resul
         bind_host: executor.listen.ip().to_string(),
         external_host: Some(executor.listen.ip().to_string()),
         port: executor.listen.port(),
-        grpc_port: executor.control_port,
         scheduler_host: executor.scheduler.0.clone(),
         scheduler_port: executor.scheduler.1,
         scheduler_connect_timeout_seconds: 30,

@@ -1,6 +1,6 @@
 //! `hoofbeat cluster`: the processes that count together when one machine is outgrown.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -33,7 +33,7 @@ pub struct Executor {
     /// The scheduler, HOST:PORT (default: the configuration's)
     #[arg(long, value_name = "HOST:PORT")]
     pub scheduler: Option<String>,
-    /// Address under which the others reach this process; port 0: free ones
+    /// Address under which the others reach this process; port 0: a free one
     #[arg(long, value_name = "ADDR", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))]
     pub listen: SocketAddr,
     /// Tasks at once (default: all cores)
@@ -97,12 +97,11 @@ async fn stopped() -> Result<()> {
 fn executor(config: &Config, progress: &Progress, command: &Executor) -> Result<Done> {
     check_address(config, command.listen)?;
     let scheduler = command.scheduler.as_ref().unwrap_or(&config.engine.scheduler);
-    let (listen, control_port) = ports(command.listen)?;
+    let listen = with_port(command.listen)?;
     let own = std::env::temp_dir().join(format!("hoofbeat-executor-{}", std::process::id()));
     let executor = cluster::Executor {
         scheduler: host_and_port(scheduler)?,
         listen,
-        control_port,
         cores: command.cores.unwrap_or_else(|| config.threads()),
         memory_mib: command.memory,
         work: command.work_dir.clone().unwrap_or_else(|| own.clone()),
@@ -126,18 +125,11 @@ fn host_and_port(address: &str) -> Result<(String, u16)> {
     parsed.with_context(|| format!("`{address}` is not the address of a scheduler: HOST:PORT"))
 }
 
-/// The address for results, and the port for the scheduler's calls: the one after it, or two free ones.
-fn ports(listen: SocketAddr) -> Result<(SocketAddr, u16)> {
-    let free = |address: IpAddr| {
-        let listener = TcpListener::bind((address, 0)).context("there is no free port")?;
-        let port = listener.local_addr()?.port();
-        anyhow::Ok((listener, port))
-    };
+/// An address whose port is chosen now, so that it can be told to the others.
+fn with_port(listen: SocketAddr) -> Result<SocketAddr> {
     if listen.port() > 0 {
-        let control = listen.port().checked_add(1).context("the port after the last one is needed too")?;
-        return Ok((listen, control));
+        return Ok(listen);
     }
-    // Both at once, so that they differ.
-    let ((_first, results), (_second, control)) = (free(listen.ip())?, free(listen.ip())?);
-    Ok((SocketAddr::new(listen.ip(), results), control))
+    let free = TcpListener::bind(listen).context("there is no free port")?;
+    Ok(free.local_addr()?)
 }

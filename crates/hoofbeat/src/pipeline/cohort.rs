@@ -1,6 +1,6 @@
 //! Count: a pinned dataset version -> the cohort, by possible patient, split slot and outcome.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, anyhow};
 use clinical::study::Accepts;
@@ -8,6 +8,8 @@ use clinical::{Feature, Input, Kind, Rarity, Study};
 use lake::{CellMap, Margin, MarginCounts, NO_CELL};
 use prepare::split::{self, SLOTS};
 use prepare::{Cohort, Folds, Histogram, Set, SplitReport, Stratum};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::deployment::Deployment;
 use crate::pipeline::engine::{self, SqlCells};
@@ -36,6 +38,50 @@ pub fn count(deployment: &Deployment, study: &Study, version: u64) -> Result<Cou
 /// ones, as [`Counted`] has them.
 pub fn tally(deployment: &Deployment, study: &Study, version: u64) -> Result<(Cohort, u64, u64)> {
     in_terms_of(study, &counted(deployment, study, version)?)
+}
+
+/// A dataset version's counts in figures.
+#[derive(Debug, Serialize)]
+pub struct Census {
+    pub dataset_version: u64,
+    pub rows: u64,
+    /// Rows in no cell of the study's domain.
+    pub outside: u64,
+    /// Different possible patients that were met.
+    pub cells: usize,
+    /// Groups: possible patient, set and fold, outcome.
+    pub counts: usize,
+    /// SHA-256 over the outcomes and the counts: the same for the same cohort, however it was counted.
+    pub digest: String,
+}
+
+/// Counts a dataset version as training does. `anew` counts every row; else the kept cohort of an earlier version is
+/// brought up to date.
+pub fn census(deployment: &Deployment, version: u64, anew: bool) -> Result<Census> {
+    if anew {
+        deployment.cohorts().forget()?;
+    }
+    let counted = counted(deployment, &deployment.study, version)?;
+    let mut digest = Sha256::new();
+    for outcome in &counted.outcomes {
+        digest.update(format!("{outcome:?}"));
+    }
+    for count in &counted.counts {
+        digest.update(count.outcome.to_le_bytes());
+        digest.update(count.cell.to_le_bytes());
+        digest.update([count.group]);
+        digest.update(count.rows.to_le_bytes());
+    }
+    let digest = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let cells = counted.counts.iter().map(|count| count.cell).collect::<BTreeSet<_>>().len();
+    Ok(Census {
+        dataset_version: version,
+        rows: counted.rows,
+        outside: counted.outside,
+        cells,
+        counts: counted.counts.len(),
+        digest,
+    })
 }
 
 /// One pass over the rows that no kept cohort has yet.

@@ -10,6 +10,7 @@ use super::quality;
 use crate::cli::Global;
 use crate::deployment::Deployment;
 use crate::output;
+use crate::pipeline::cohort;
 
 pub(super) fn list(global: &Global, deployment: &Deployment) -> Result<()> {
     let versions = deployment.lake.versions()?;
@@ -33,6 +34,20 @@ pub(super) fn list(global: &Global, deployment: &Deployment) -> Result<()> {
             line
         }));
         output::table(&rows)
+    })
+}
+
+pub(super) fn count(global: &Global, deployment: &Deployment, asked: Option<u64>, anew: bool) -> Result<()> {
+    let census = cohort::census(deployment, deployment.dataset_version(asked)?, anew)?;
+    output::print(global.json, &census, || {
+        let outside = match census.outside {
+            0 => String::new(),
+            outside => format!("{outside} rows are none of the study's possible patients\n"),
+        };
+        format!(
+            "dataset version {}: {} rows are {} possible patients, in {} groups of patient, part and outcome\n{outside}sha256 {}",
+            census.dataset_version, census.rows, census.cells, census.counts, census.digest
+        )
     })
 }
 

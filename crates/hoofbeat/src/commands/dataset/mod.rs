@@ -17,6 +17,7 @@ pub(super) fn run(global: &Global, command: Dataset) -> Result<Done> {
     match command {
         Dataset::List => catalogue::list(global, &deployment)?,
         Dataset::Show { version } => catalogue::show(global, &deployment, version)?,
+        Dataset::Count { version, anew } => catalogue::count(global, &deployment, version, anew)?,
         Dataset::Quality { source, ingest } => {
             quality::run(global, &deployment, source.as_deref(), ingest.as_deref())?;
         }
