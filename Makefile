@@ -10,7 +10,7 @@ up: build
 	$${CARGO_TARGET_DIR:-target}/release/hoofbeat up
 
 build: setup
-	@echo "==> building hoofbeat in release mode (first time on 2 cores: about 15 minutes; later: seconds)"
+	@echo "==> building hoofbeat in release mode (first time on 2 cores: about 25 minutes; later: seconds)"
 	cargo build --release --locked --bin hoofbeat
 
 test: setup
@@ -18,7 +18,7 @@ test: setup
 	@echo "==> checking format and lints"
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --quiet -- --deny warnings
-	@echo "==> running every test (first time on 2 cores: about 20 minutes, most of it compiling)"
+	@echo "==> running every test (first time on 2 cores: about 35 minutes, most of it compiling)"
 	cargo test --locked --workspace --no-fail-fast
 
 setup:

@@ -41,6 +41,13 @@ def say(text):
     print(f"==> {text}", file=sys.stderr, flush=True)
 
 
+def read(path):
+    """Into the page cache, for everyone."""
+    with open(path, "rb") as opened:
+        while opened.read(1 << 24):
+            pass
+
+
 def counting(log):
     """Seconds that a training took to count its cohort, from what it says of its progress."""
     return float(re.search(r"counting the cohort: ([0-9.]+) s", log)[1])
@@ -74,7 +81,7 @@ class Bench:
         """CSV to a validated table, beside CSV to Parquet."""
         rows = self.given.csv
         path = self.synth(rows, self.given.seed + 1000, f"cohort-{rows}.csv")
-        path.read_bytes()[:1]  # into the page cache, for both
+        read(path)
         data = self.work / "from-csv"
         shutil.rmtree(data, ignore_errors=True)
         say(f"ingesting {rows:,} rows of CSV")
@@ -116,9 +123,7 @@ class Bench:
         """The same GROUP BY on the same files."""
         files = stored.case_files(data)
         for file in files:
-            with open(file, "rb") as opened:  # everyone reads from the page cache
-                while opened.read(1 << 24):
-                    pass
+            read(file)
         costs = {}
         for name in ("scan", "polars", "duckdb"):
             say(f"{name}, {rows:,} rows")

@@ -27,6 +27,13 @@ impl CaseIndex {
         self.cases.insert(case).is_none()
     }
 
+    /// Reads the lines in which these keys, of case and patient, would be, so that they are near when they are looked for.
+    pub(crate) fn touch(&self, keys: impl Iterator<Item = (u64, u64)>) {
+        let near = keys
+            .fold(0, |near, (case, patient)| near ^ self.cases.touch(case) ^ self.patients.touch(patient));
+        std::hint::black_box(near);
+    }
+
     pub(crate) fn slot(&self, patient: u64) -> Option<u8> {
         self.patients.get(patient).map(|entry| (entry & ((1 << SLOT_BITS) - 1)) as u8)
     }
@@ -81,6 +88,12 @@ impl<const VALUE: u32> Parts<VALUE> {
     fn with_room(keys: u64) -> Self {
         let lines = keys as usize / (1 << PART_BITS) / LINE_ENTRIES * 9 / 8;
         Parts(vec![Part::with_lines(lines); 1 << PART_BITS])
+    }
+
+    /// Something of the line where the search for a key begins.
+    fn touch(&self, key: u64) -> usize {
+        let part = &self.0[(key >> ENTRY_BITS) as usize];
+        part.lines.get(part.first_line::<VALUE>(rest(key))).map_or(0, Line::len)
     }
 
     fn get(&self, key: u64) -> Option<u64> {

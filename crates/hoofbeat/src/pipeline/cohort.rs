@@ -1,6 +1,6 @@
 //! Count: a pinned dataset version -> the cohort, by possible patient, split slot and outcome.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow};
 use clinical::study::Accepts;
@@ -62,23 +62,21 @@ pub fn census(deployment: &Deployment, version: u64, anew: bool) -> Result<Censu
         deployment.cohorts().forget()?;
     }
     let counted = counted(deployment, &deployment.study, version)?;
-    let mut digest = Sha256::new();
-    for outcome in &counted.outcomes {
-        digest.update(format!("{outcome:?}"));
-    }
+    let mut text = format!("{:?}", counted.outcomes).into_bytes();
+    let mut met = vec![false; counted.cells as usize];
     for count in &counted.counts {
-        digest.update(count.outcome.to_le_bytes());
-        digest.update(count.cell.to_le_bytes());
-        digest.update([count.group]);
-        digest.update(count.rows.to_le_bytes());
+        text.extend(count.outcome.to_le_bytes());
+        text.extend(count.cell.to_le_bytes());
+        text.push(count.group);
+        text.extend(count.rows.to_le_bytes());
+        met[count.cell as usize] = true;
     }
-    let digest = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let cells = counted.counts.iter().map(|count| count.cell).collect::<BTreeSet<_>>().len();
+    let digest = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Census {
         dataset_version: version,
         rows: counted.rows,
         outside: counted.outside,
-        cells,
+        cells: met.into_iter().filter(|&met| met).count(),
         counts: counted.counts.len(),
         digest,
     })

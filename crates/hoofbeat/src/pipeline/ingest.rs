@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clinical::quality::Tally;
 use clinical::{Case, Issue, QualityByFile, Study};
 use interop::{Mapping, Reading, Row};
@@ -17,6 +17,9 @@ use time::OffsetDateTime;
 use crate::deployment::{self, Deployment};
 use crate::pipeline::reading::{self, Set};
 use crate::pipeline::sources::{ColumnChange, Origin};
+
+/// Rows that the lake is told of before they are pushed.
+const AHEAD: usize = 64;
 
 /// What an ingest did, file by file and in all.
 #[derive(Debug, Serialize)]
@@ -126,34 +129,60 @@ impl Reader<'_> {
         let names = set.names();
         let mut tallies: Vec<Tally<'_>> = names.iter().map(|_| Tally::new(study)).collect();
         let mut inputs = Vec::new();
-        let (columns, header) = set.read(reading, &deployment.progress, |file, row| {
-            let tally = &mut tallies[file];
-            match row {
-                Row::Accepted(case) => {
-                    tally.accept(&case);
-                    if self.accept(study, &case, &mut inputs)? == Pushed::Duplicate {
-                        tally.duplicate();
+        // Beside the reading: both wait for the same pages, and neither for the other.
+        let (read, digests) = std::thread::scope(|scope| {
+            let digests = scope.spawn(|| set.paths.iter().map(|path| digest(path)).collect::<Vec<_>>());
+            let read = set.read(reading, &deployment.progress, |rows| {
+                for rows in rows.chunks(AHEAD) {
+                    self.ingest.expect(rows.iter().filter_map(|(_, row)| match row {
+                        Row::Accepted(case) => Some((case.case_id.as_str(), case.patient_id.as_str())),
+                        _ => None,
+                    }));
+                    for (file, row) in rows {
+                        self.row(study, row, &names[*file], &mut tallies[*file], &mut inputs)?;
                     }
                 }
-                Row::Refused { line, issues, raw, .. } => {
-                    tally.refuse(&issues);
-                    self.refuse(&names[file], line, &issues, &raw)?;
-                }
-                Row::Skipped { reason, .. } => {
-                    tally.skip();
-                    *self.skipped.entry(reason.to_string()).or_default() += 1;
-                }
-            }
-            Ok(())
-        })?;
-        for ((path, name), tally) in set.paths.iter().zip(names).zip(tallies) {
+                Ok(())
+            });
+            (read, digests.join())
+        });
+        let (columns, header) = read?;
+        let digests = digests.map_err(|_| anyhow!("the checksum of a file could not be made"))?;
+        for (((path, name), tally), digest) in set.paths.iter().zip(names).zip(tallies).zip(digests) {
             let profile = tally.finish();
             self.quality.add(&name, &profile);
-            let (bytes, sha256) = digest(path).with_context(|| path.display().to_string())?;
+            let (bytes, sha256) = digest.with_context(|| path.display().to_string())?;
             let header = header.clone();
             self.ingest.file(IngestedFile { name, bytes, sha256: Some(sha256), rows: profile.rows, header });
         }
         Ok(columns)
+    }
+
+    fn row(
+        &mut self,
+        study: &Study,
+        row: &Row,
+        file: &str,
+        tally: &mut Tally<'_>,
+        inputs: &mut Vec<Option<i32>>,
+    ) -> Result<()> {
+        match row {
+            Row::Accepted(case) => {
+                tally.accept(case);
+                if self.accept(study, case, inputs)? == Pushed::Duplicate {
+                    tally.duplicate();
+                }
+            }
+            Row::Refused { line, issues, raw, .. } => {
+                tally.refuse(issues);
+                self.refuse(file, *line, issues, raw)?;
+            }
+            Row::Skipped { reason, .. } => {
+                tally.skip();
+                *self.skipped.entry(reason.to_string()).or_default() += 1;
+            }
+        }
+        Ok(())
     }
 
     fn accept(&mut self, study: &Study, case: &Case, inputs: &mut Vec<Option<i32>>) -> Result<Pushed> {

@@ -1,7 +1,7 @@
 //! Reading case files: a thread of its own parses, so that parsing and what becomes of the rows each have a core.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -23,11 +23,14 @@ pub struct Set {
     export: bool,
 }
 
+/// Rows, each with the number of its file in the set.
+pub type Portion = Vec<(usize, Row)>;
+
 /// What the reading thread has to say.
 enum Said {
     Opened(Meter),
-    /// Rows with the number of their file, and the share of the input that has been read.
-    Rows(Vec<(usize, Row)>, Option<f64>),
+    /// Rows, and the share of the input that has been read.
+    Rows(Portion, Option<f64>),
 }
 
 /// Which files are read together: all FHIR files are one export, every other file is alone.
@@ -75,22 +78,22 @@ impl Set {
         paths.join(", ")
     }
 
-    /// Reads all rows, each with the number of its file in the set; what the columns were used for, and the header
-    /// of a CSV file.
+    /// Reads all rows, some at a time; what the columns were used for, and the header of a CSV file.
     pub fn read(
         &self,
         reading: Reading<'_>,
         progress: &Progress,
-        mut each: impl FnMut(usize, Row) -> Result<()>,
+        mut each: impl FnMut(&[(usize, Row)]) -> Result<()>,
     ) -> Result<Told> {
         let task = progress.reading(&self.title());
         let mut rows = 0;
         std::thread::scope(|scope| {
             let (said, inbox) = sync_channel(WAITING);
-            let reader = scope.spawn(move || self.say(reading, &said));
-            take(inbox, &task, |file, row| {
-                rows += 1;
-                each(file, row)
+            let (give_back, used) = channel();
+            let reader = scope.spawn(move || self.say(reading, &said, &used));
+            take(inbox, &give_back, &task, |portion| {
+                rows += portion.len();
+                each(portion)
             })?;
             let read = reader.join().map_err(|_| anyhow!("{}: the reading thread stopped", self.place()))?;
             read.with_context(|| match rows {
@@ -100,7 +103,13 @@ impl Set {
         })
     }
 
-    fn say(&self, reading: Reading<'_>, said: &SyncSender<Said>) -> Result<Told, FileError> {
+    /// Reads and hands over. Used portions come back: memory is freed for less in the thread that took it.
+    fn say(
+        &self,
+        reading: Reading<'_>,
+        said: &SyncSender<Said>,
+        used: &Receiver<Portion>,
+    ) -> Result<Told, FileError> {
         let mut cases = self.open(reading)?;
         let _ = said.send(Said::Opened(cases.meter()));
         let mut portion = Vec::with_capacity(HANDED_ROWS);
@@ -117,6 +126,7 @@ impl Set {
                 if said.send(Said::Rows(full, cases.done())).is_err() {
                     return Ok(told(&cases)); // the receiver failed and says why
                 }
+                used.try_iter().for_each(drop);
             }
         }
         let _ = said.send(Said::Rows(portion, Some(1.0)));
@@ -132,7 +142,12 @@ fn told(cases: &CaseFile<'_>) -> Told {
 }
 
 /// Hands on what the reading thread says, and shows how far it is.
-fn take(inbox: Receiver<Said>, task: &Task, mut each: impl FnMut(usize, Row) -> Result<()>) -> Result<()> {
+fn take(
+    inbox: Receiver<Said>,
+    give_back: &Sender<Portion>,
+    task: &Task,
+    mut each: impl FnMut(&[(usize, Row)]) -> Result<()>,
+) -> Result<()> {
     let (mut rows, mut share, mut meter) = (0, None, None::<Meter>);
     loop {
         match inbox.recv_timeout(SHOWN_EVERY) {
@@ -140,9 +155,9 @@ fn take(inbox: Receiver<Said>, task: &Task, mut each: impl FnMut(usize, Row) -> 
             Ok(Said::Rows(portion, done)) => {
                 rows += portion.len() as u64;
                 share = done.or(share);
-                for (file, row) in portion {
-                    each(file, row)?;
-                }
+                each(&portion)?;
+                // A reader that has ended takes nothing back.
+                let _ = give_back.send(portion);
             }
             Err(RecvTimeoutError::Timeout) => {
                 share = share.or_else(|| meter.as_ref().and_then(Meter::share));

@@ -187,18 +187,21 @@ pub fn check(deployment: &Deployment, name: &str, files: &[PathBuf]) -> Result<C
     for set in reading::sets(files, origin.mapping.as_ref())? {
         let names = set.names();
         let mut tallies: Vec<Tally<'_>> = names.iter().map(|_| Tally::new(study)).collect();
-        let (columns, _) = set.read(reading, &deployment.progress, |file, row| {
-            match row {
-                Row::Accepted(case) => tallies[file].accept(&case),
-                Row::Refused { issues, .. } => {
-                    tallies[file].refuse(&issues);
-                    for issue in issues {
-                        *checked.refused_by_reason.entry(issue.reason()).or_default() += 1;
+        let (columns, _) = set.read(reading, &deployment.progress, |rows| {
+            for (file, row) in rows {
+                let tally = &mut tallies[*file];
+                match row {
+                    Row::Accepted(case) => tally.accept(case),
+                    Row::Refused { issues, .. } => {
+                        tally.refuse(issues);
+                        for issue in issues {
+                            *checked.refused_by_reason.entry(issue.reason()).or_default() += 1;
+                        }
                     }
-                }
-                Row::Skipped { reason, .. } => {
-                    tallies[file].skip();
-                    *checked.skipped.entry(reason.to_string()).or_default() += 1;
+                    Row::Skipped { reason, .. } => {
+                        tally.skip();
+                        *checked.skipped.entry(reason.to_string()).or_default() += 1;
+                    }
                 }
             }
             Ok(())

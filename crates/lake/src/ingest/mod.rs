@@ -25,10 +25,8 @@ use crate::{CaseRow, Lake, LakeError, QuarantineRow, QuarantinedRow, table};
 use case_columns::CaseColumns;
 use quarantine_columns::QuarantineColumns;
 
-/// Rows gathered before they go to the writer.
-const CHUNK_ROWS: usize = 1 << 16;
-/// The same for refused rows, which are longer.
-const QUARANTINE_CHUNK_ROWS: usize = 1 << 13;
+/// Rows gathered before they go to the writer: a megabyte, which stays in the processor's cache until it is written.
+const CHUNK_ROWS: usize = 1 << 13;
 
 /// What an ingest is about.
 #[derive(Debug, Clone)]
@@ -187,6 +185,12 @@ impl Ingest {
         self.record.quality = Some(quality);
     }
 
+    /// Tells of rows that are pushed next, by case and patient identifier: what is looked up for them comes out of memory
+    /// together, not one after the other. Some dozens at a time; it changes nothing but speed.
+    pub fn expect<'a>(&self, rows: impl Iterator<Item = (&'a str, &'a str)>) {
+        self.index.touch(rows.map(|(case, patient)| (key(case), key(patient))));
+    }
+
     /// Adds one accepted row.
     ///
     /// # Errors
@@ -264,7 +268,7 @@ impl Ingest {
         }
         self.record.quarantined += 1;
         self.quarantine.push(row, &joined, row_key);
-        if self.quarantine.len() == QUARANTINE_CHUNK_ROWS {
+        if self.quarantine.len() == CHUNK_ROWS {
             let chunk = self.quarantine.take()?;
             self.quarantine_files.write(chunk)?;
         }
