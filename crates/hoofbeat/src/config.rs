@@ -47,24 +47,46 @@ pub struct Config {
 }
 
 /// Where runs, models, reviews and the audit are recorded.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RegistryConfig {
     /// A PostgreSQL database that replicas share, e.g. `postgresql://hoofbeat@db.hospital/hoofbeat`; without it a
     /// file in the data directory. The environment's `HOOFBEAT_REGISTRY_URL` wins, so that a password need not be written here.
     url: Option<String>,
+    /// How long a server or a training that no longer answers keeps its work from others.
+    lease_seconds: u64,
+}
+
+impl Default for RegistryConfig {
+    fn default() -> Self {
+        RegistryConfig { url: None, lease_seconds: 30 }
+    }
 }
 
 // The address may hold a password.
 impl std::fmt::Debug for RegistryConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RegistryConfig").field("shared", &self.url.is_some()).finish()
+        let lease = &self.lease_seconds;
+        f.debug_struct("RegistryConfig")
+            .field("shared", &self.url.is_some())
+            .field("lease_seconds", lease)
+            .finish()
     }
 }
 
 impl RegistryConfig {
     pub fn url(&self) -> Option<String> {
         std::env::var("HOOFBEAT_REGISTRY_URL").ok().filter(|url| !url.is_empty()).or_else(|| self.url.clone())
+    }
+
+    /// How long a claim holds without being renewed.
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds)
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(self.lease_seconds > 1, "[registry] lease_seconds must be 2 or more");
+        Ok(())
     }
 }
 
@@ -355,6 +377,7 @@ impl Config {
             .review
             .check()
             .and_then(|()| config.schedule.check())
+            .and_then(|()| config.registry.check())
             .with_context(|| format!("the configuration {} is not valid", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let secrets = config.alerts.webhook.iter_mut().map(|hook| &mut hook.secret_file);

@@ -1,32 +1,32 @@
 //! The keeper: of all servers of a deployment one at a time queues what schedules owe and has jobs worked off.
 //!
 //! Who keeps is decided by a lease in the registry. A job is worked off in a child process, so that answers do not wait for
-//! a training, and at lower priority. The child holds the job's claim as long as it lives: a keeper that finds a job under
-//! way whose claim is free knows that its process is gone, and queues it again.
+//! a training, and at lower priority. The child renews the lease of its attempt as long as it lives, and outlives its
+//! server: whoever keeps then leaves the job alone. A job under way whose lease has ended is queued again.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use registry::{Job, JobState};
-use time::{Duration, OffsetDateTime};
+use registry::{Attempt, Job, JobState, Lease};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::cli::Global;
-use crate::deployment::Deployment;
-use crate::pipeline::schedule;
+use crate::deployment::{self, Deployment};
+use crate::pipeline::{retrain, schedule};
 
 const LEASE: &str = "keeper";
-const LEASE_LENGTH: Duration = Duration::seconds(30);
-/// A lease is renewed when less than this is left of it.
-const RENEW_BEFORE: Duration = Duration::seconds(20);
+/// Renewals in a lease's length.
+const RENEWALS: u32 = 3;
 /// Between two looks at the jobs.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Between two looks at the schedules.
-const SCHEDULES_EVERY: Duration = Duration::seconds(5);
+const SCHEDULES_EVERY: time::Duration = time::Duration::seconds(5);
 /// Attempts at a job whose process keeps dying.
 const ATTEMPTS: u32 = 3;
 
@@ -62,16 +62,18 @@ struct Watch {
     deployment: Arc<Deployment>,
     global: Global,
     holder: String,
-    /// Until when this process is the keeper.
-    until: Option<OffsetDateTime>,
+    /// Since when this process is surely the keeper, for a lease's length: just before it last asked, by its own steady
+    /// clock.
+    kept: Option<Instant>,
     schedules_at: Option<OffsetDateTime>,
     worker: Option<Worker>,
+    /// What the last process said that ended before its job.
+    last_words: String,
 }
 
 /// A job's process.
 struct Worker {
-    job: u64,
-    attempt: u32,
+    attempt: Attempt,
     child: Child,
     /// The last line that it wrote to standard error.
     said: Arc<Mutex<String>>,
@@ -80,7 +82,8 @@ struct Worker {
 impl Watch {
     fn new(deployment: Arc<Deployment>, global: Global) -> Watch {
         let holder = Uuid::now_v7().to_string();
-        Watch { deployment, global, holder, until: None, schedules_at: None, worker: None }
+        let last_words = String::new();
+        Watch { deployment, global, holder, kept: None, schedules_at: None, worker: None, last_words }
     }
 
     fn run(mut self, stop: &AtomicBool) {
@@ -103,64 +106,64 @@ impl Watch {
 
     fn look(&mut self, now: OffsetDateTime) -> Result<()> {
         self.follow_worker()?;
-        if !self.keeps(now)? {
+        if !self.keeps()? {
             return Ok(());
         }
         if self.schedules_at.is_none_or(|at| now - at >= SCHEDULES_EVERY) {
             self.schedules_at = Some(now);
+            retrain::fail_interrupted(&self.deployment)?;
             for job in schedule::queue_due(&self.deployment, now)? {
                 tracing::info!(job = job.id, slot = job.slot, "owed by its schedule");
             }
         }
-        for job in self.deployment.registry.unfinished_jobs()? {
-            match job.state {
-                JobState::Running => self.revive(&job, now)?,
-                JobState::Queued if self.worker.is_none() => self.begin(&job, now)?,
-                _ => {}
-            }
+        let jobs = self.deployment.registry.unfinished_jobs()?;
+        for job in jobs.iter().filter(|job| job.state == JobState::Running) {
+            self.revive(job, now)?;
         }
-        Ok(())
+        // One at a time, among all servers: trainings would take each other's processors, and the champion's place.
+        match jobs.first() {
+            Some(first) if self.worker.is_none() && jobs.iter().all(|job| job.state == JobState::Queued) => {
+                self.begin(first, now)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether this process is the keeper; takes or renews the lease where it is time to.
-    fn keeps(&mut self, now: OffsetDateTime) -> Result<bool> {
-        if self.until.is_some_and(|until| until - now > RENEW_BEFORE) {
+    fn keeps(&mut self) -> Result<bool> {
+        let (asked, length) = (Instant::now(), self.deployment.config.registry.lease());
+        if self.kept.is_some_and(|kept| asked - kept < length / RENEWALS) {
             return Ok(true);
         }
-        let lease = self.deployment.registry.take_lease(LEASE, &self.holder, now, LEASE_LENGTH)?;
-        if self.until.is_none()
-            && let Some(lease) = &lease
-        {
-            tracing::info!(fence = lease.fence, "this server runs schedules and jobs");
+        let lease = Lease { name: LEASE, holder: &self.holder, length };
+        let keeps = self.deployment.registry.take_lease(&lease)?;
+        if keeps && self.kept.is_none() {
+            tracing::info!("this server runs schedules and jobs");
         }
-        self.until = lease.map(|lease| lease.expires_at);
-        Ok(self.until.is_some())
+        self.kept = keeps.then_some(asked);
+        Ok(keeps)
     }
 
     /// Queues a job again whose process is gone, or gives it up.
     fn revive(&self, job: &Job, now: OffsetDateTime) -> Result<()> {
-        let own = self.worker.as_ref().is_some_and(|worker| worker.job == job.id);
-        // A process that was just started may not hold its claim yet.
-        let fresh = job.started_at.is_some_and(|at| now - at < LEASE_LENGTH);
-        if own || fresh || schedule::claim(&self.deployment, job.id)?.is_none() {
-            return Ok(());
-        }
-        let registry = &self.deployment.registry;
-        match job.attempt < ATTEMPTS {
-            true => {
+        let said = match self.last_words.as_str() {
+            "" => String::new(),
+            words => format!(", and said last: {words}"),
+        };
+        let because = format!("its process ended {ATTEMPTS} times before the work did{said}");
+        match self.deployment.registry.revive_job(job.id, ATTEMPTS, &because, now)? {
+            Some(job) if job.state == JobState::Queued => {
                 tracing::warn!(job = job.id, attempt = job.attempt, "its process is gone: queued again");
-                registry.requeue_job(job.id, job.attempt)?;
             }
-            false => {
-                let because = format!("its process died {ATTEMPTS} times");
-                registry.end_job(job.id, job.attempt, Err(&because), now)?;
-            }
+            Some(job) => tracing::error!(job = job.id, because, "job given up"),
+            None => {}
         }
         Ok(())
     }
 
     fn begin(&mut self, job: &Job, now: OffsetDateTime) -> Result<()> {
-        let Some(job) = self.deployment.registry.start_job(job.id, now)? else { return Ok(()) };
+        let lease = self.deployment.config.registry.lease();
+        let Some(job) = self.deployment.registry.start_job(job.id, now, lease)? else { return Ok(()) };
         match self.spawn(&job) {
             Ok(worker) => {
                 tracing::info!(job = job.id, kind = job.kind, attempt = job.attempt, "job begun");
@@ -168,7 +171,7 @@ impl Watch {
             }
             Err(error) => {
                 let because = format!("{error:#}");
-                self.deployment.registry.end_job(job.id, job.attempt, Err(&because), now)?;
+                self.deployment.registry.end_job(job.under_way(), Err(&because), now)?;
             }
         }
         Ok(())
@@ -183,15 +186,8 @@ impl Watch {
                 arguments.extend([flag.into(), path.clone().into()]);
             }
         }
-        match job.kind.as_str() {
-            // A command of its own, which knows no jobs: its exit status says how it went.
-            "monitor" => arguments.push("monitor".into()),
-            _ => {
-                let numbers = [job.id.to_string(), job.attempt.to_string()];
-                arguments.push("work".into());
-                arguments.extend(numbers.map(Into::into));
-            }
-        }
+        arguments.push("work".into());
+        arguments.extend([job.id.to_string(), job.attempt.to_string()].map(Into::into));
         let start = |mut command: Command| {
             command.args(&arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
         };
@@ -208,41 +204,50 @@ impl Watch {
                 }
             });
         }
-        Ok(Worker { job: job.id, attempt: job.attempt, child, said })
+        Ok(Worker { attempt: job.under_way(), child, said })
     }
 
-    /// Looks whether the job's process has ended; one that did not end its job itself ends it here.
+    /// Looks whether the job's process has ended; the lease of one that did not end its job ends with it.
     fn follow_worker(&mut self) -> Result<()> {
-        let Some(worker) = &mut self.worker else { return Ok(()) };
-        let Some(status) = worker.child.try_wait()? else { return Ok(()) };
-        let (id, attempt) = (worker.job, worker.attempt);
-        let said = worker.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.worker = None;
+        let Some(mut worker) = self.worker.take() else { return Ok(()) };
         let registry = &self.deployment.registry;
-        let job = registry.job(id)?;
-        if job.state == JobState::Running && job.attempt == attempt {
-            // Status 3: done, and what was looked for was found.
-            let ended = match status.code() {
-                Some(0 | 3) => Ok(serde_json::json!({ "status": status.code() })),
-                _ => Err(if said.is_empty() { status.to_string() } else { said }),
-            };
-            registry.end_job(id, attempt, ended.as_ref().map_err(String::as_str), self.deployment.now())?;
+        let job = registry.job(worker.attempt.job);
+        let under_way = |job: &Job| job.state == JobState::Running && job.under_way() == worker.attempt;
+        match (worker.child.try_wait()?, job) {
+            (None, Ok(job)) if !under_way(&job) && job.state != JobState::Succeeded => {
+                tracing::warn!(job = job.id, "its process was given up for dead: stopped");
+                worker.child.kill()?;
+                worker.child.wait()?;
+            }
+            (None, job) => {
+                self.worker = Some(worker);
+                job?;
+            }
+            (Some(status), job) => {
+                let said = worker.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                registry.let_go(worker.attempt)?;
+                let job = job?;
+                match under_way(&job) {
+                    true => self.last_words = if said.is_empty() { status.to_string() } else { said },
+                    false => tracing::info!(job = job.id, state = ?job.state, "job ended"),
+                }
+            }
         }
-        let job = registry.job(id)?;
-        tracing::info!(job = id, state = ?job.state, "job ended");
         Ok(())
     }
 
     /// Leaves nothing behind: the job's process is stopped and its job queued for who keeps next.
     fn leave(mut self) -> Result<()> {
         self.follow_worker()?;
+        let registry = &self.deployment.registry;
         if let Some(mut worker) = self.worker.take() {
             worker.child.kill()?;
             worker.child.wait()?;
-            self.deployment.registry.requeue_job(worker.job, worker.attempt)?;
+            registry.let_go(worker.attempt)?;
+            registry.revive_job(worker.attempt.job, u32::MAX, "", deployment::now())?;
         }
-        if self.until.is_some() {
-            self.deployment.registry.give_back_lease(LEASE, &self.holder, self.deployment.now())?;
+        if self.kept.is_some() {
+            registry.give_back_lease(LEASE, &self.holder)?;
         }
         Ok(())
     }

@@ -65,7 +65,9 @@ fn start_log(global: &Global) {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr)
-        .with_ansi(stderr().is_terminal());
+        .with_ansi(stderr().is_terminal())
+        // The work goes on when nobody reads the log any more.
+        .log_internal_errors(false);
     // A second start (tests in one process) keeps the first log.
     let _ = match log.format {
         LogFormat::Json => subscriber.json().try_init(),

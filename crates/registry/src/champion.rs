@@ -91,27 +91,7 @@ impl Registry {
             if let Some(done) = act::replayed(tx, act, PROMOTE, &subject)? {
                 return Ok(done);
             }
-            let model = models::known(tx, version)?;
-            if model.validated_at.is_none() {
-                return Err(Error::WrongStage { version, stage: model.stage, needed: "validated" });
-            }
-            let now = current(tx)?;
-            let found = now.as_ref().map(|r| r.model);
-            let done = match now {
-                Some(now) if now.model == version => {
-                    Promotion { epoch: now.epoch, champion: version, previous: found, changed: false }
-                }
-                now => {
-                    if let Replaces::Only(expected) = replaces
-                        && expected != found
-                    {
-                        return Err(Error::ChampionMoved { expected, found });
-                    }
-                    let undo = now.as_ref().map(|r| r.epoch);
-                    let epoch = enthrone(tx, found, version, undo, ReignKind::Promotion, cause, act)?;
-                    Promotion { epoch, champion: version, previous: found, changed: true }
-                }
-            };
+            let done = promote(tx, version, replaces, cause, act)?;
             act::remember(tx, act, PROMOTE, &subject, &done)?;
             Ok(done)
         })
@@ -171,6 +151,36 @@ impl Registry {
             rows.map(|row| row?.reign()).collect()
         })
     }
+}
+
+/// Makes a validated model the champion, in the caller's transaction.
+///
+/// # Errors
+/// [`Error::UnknownModel`]; [`Error::WrongStage`]; [`Error::ChampionMoved`], before anything is changed.
+pub(crate) fn promote(
+    tx: &Connection,
+    version: ModelVersion,
+    replaces: Replaces,
+    cause: &Cause<'_>,
+    act: &Act<'_>,
+) -> Result<Promotion> {
+    let model = models::known(tx, version)?;
+    if model.validated_at.is_none() {
+        return Err(Error::WrongStage { version, stage: model.stage, needed: "validated" });
+    }
+    let now = current(tx)?;
+    let found = now.as_ref().map(|r| r.model);
+    if let Some(now) = now.as_ref().filter(|now| now.model == version) {
+        return Ok(Promotion { epoch: now.epoch, champion: version, previous: found, changed: false });
+    }
+    if let Replaces::Only(expected) = replaces
+        && expected != found
+    {
+        return Err(Error::ChampionMoved { expected, found });
+    }
+    let undo = now.map(|r| r.epoch);
+    let epoch = enthrone(tx, found, version, undo, ReignKind::Promotion, cause, act)?;
+    Ok(Promotion { epoch, champion: version, previous: found, changed: true })
 }
 
 /// The cause of what somebody does without more.

@@ -113,7 +113,7 @@ impl Registry {
                     id
                 }
             };
-            list(tx, "id = ?1", id)?.pop().ok_or(Error::Corrupt { what: "a change record" })
+            known(tx, id)
         })
     }
 
@@ -246,6 +246,16 @@ pub(crate) fn insert(
     let detail = json!({"change": id, "kind": kind, "previous": previous, "sha256": digest(&evidence)});
     audit::append(tx, act, "change.record", &model.to_string(), &detail)?;
     Ok(id)
+}
+
+/// A change record that is there.
+pub(crate) fn known(db: &Connection, id: u64) -> Result<Change> {
+    list(db, "id = ?1", id)?.pop().ok_or(Error::Corrupt { what: "a change record" })
+}
+
+/// The record of the change that began a reign.
+pub(crate) fn of_epoch(db: &Connection, epoch: u64) -> Result<Change> {
+    list(db, "epoch = ?1", epoch)?.pop().ok_or(Error::Corrupt { what: "a change record" })
 }
 
 /// What the registry knows of both models: where they come from, what they showed, and the gates' verdicts.

@@ -45,16 +45,7 @@ impl Registry {
         report: &Value,
         act: &Act<'_>,
     ) -> Result<Evaluation> {
-        self.write(|tx| {
-            models::known(tx, model)?;
-            tx.execute(
-                "INSERT INTO evaluations (key, model, actor, at, report) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (key) DO NOTHING",
-                params![act.key, model.0, act.actor, stamp(act.at)?, to_json(report)?],
-            )?;
-            let stored = select_evaluations(tx, "key = ?1", act.key)?.pop();
-            stored.filter(|e| e.model == model).ok_or_else(|| Error::KeyReused { key: act.key.to_owned() })
-        })
+        self.write(|tx| record(tx, model, report, act))
     }
 
     /// A model's reports on the validation set, newest first.
@@ -113,6 +104,23 @@ impl Registry {
     pub fn test_opening(&self, model: ModelVersion) -> Result<Option<TestOpening>> {
         self.read(|db| opening(db, model))
     }
+}
+
+/// [`Registry::record_evaluation`] in the caller's transaction.
+pub(crate) fn record(
+    tx: &Connection,
+    model: ModelVersion,
+    report: &Value,
+    act: &Act<'_>,
+) -> Result<Evaluation> {
+    models::known(tx, model)?;
+    tx.execute(
+        "INSERT INTO evaluations (key, model, actor, at, report) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (key) DO NOTHING",
+        params![act.key, model.0, act.actor, stamp(act.at)?, to_json(report)?],
+    )?;
+    let stored = select_evaluations(tx, "key = ?1", act.key)?.pop();
+    stored.filter(|e| e.model == model).ok_or_else(|| Error::KeyReused { key: act.key.to_owned() })
 }
 
 fn select_evaluations(db: &Connection, filter: &str, value: impl ToValue) -> Result<Vec<Evaluation>> {

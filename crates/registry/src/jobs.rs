@@ -1,7 +1,10 @@
 //! Jobs: the work that schedules and people ask for, each slot once.
 //!
 //! A job is queued under its slot's key, which is unique: whoever asks again gets the job that is there. It runs as
-//! numbered attempts; only the attempt under way may end it, so that a process that was thought dead cannot.
+//! numbered attempts, each under a lease that its process renews. Once the lease has ended, another attempt may begin; only
+//! the attempt under way may end the job, so that a process that was thought dead cannot.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,6 +14,7 @@ use crate::{
     act::{Act, from_json, parse_stamp, stamp, to_json},
     audit,
     error::{Error, Result},
+    lease::{self, Lease},
     sql::{Connection, OptionalExtension, Row, ToValue, params},
     store::Registry,
 };
@@ -46,6 +50,25 @@ pub struct NewJob<'a> {
     pub kind: &'a str,
     /// Its key: a schedule's slot, or drawn by the caller, once per intention.
     pub slot: &'a str,
+}
+
+/// One attempt at a job. Its number is the fence: what an earlier attempt still writes is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    pub job: u64,
+    /// From 1.
+    pub number: u32,
+}
+
+impl Attempt {
+    /// Runs `work` with the lease of the attempt.
+    fn leased<T>(self, length: Duration, work: impl FnOnce(&Lease<'_>) -> T) -> T {
+        work(&Lease { name: &lease_of(self.job), holder: &format!("attempt {}", self.number), length })
+    }
+}
+
+fn lease_of(job: u64) -> String {
+    format!("job-{job}")
 }
 
 /// A stored job.
@@ -91,11 +114,11 @@ impl Registry {
         })
     }
 
-    /// Begins the next attempt of a queued job; none when it is no longer queued.
+    /// Begins the next attempt of a queued job and takes its lease; none when it is no longer queued.
     ///
     /// # Errors
     /// [`Error::UnknownJob`]; storage fails.
-    pub fn start_job(&self, id: u64, at: OffsetDateTime) -> Result<Option<Job>> {
+    pub fn start_job(&self, id: u64, at: OffsetDateTime, length: Duration) -> Result<Option<Job>> {
         self.write(|tx| {
             let changed = tx.execute(
                 "UPDATE jobs SET state = 'running', attempt = attempt + 1, started_at = ?2
@@ -103,46 +126,69 @@ impl Registry {
                 params![key(id)?, stamp(at)?],
             )?;
             let job = known(tx, id)?;
-            Ok((changed > 0).then_some(job))
+            if changed == 0 {
+                return Ok(None);
+            }
+            lease::forget(tx, &lease_of(id))?;
+            job.under_way().leased(length, |lease| lease::take(tx, lease))?;
+            Ok(Some(job))
         })
     }
 
-    /// Queues a job again whose process is gone: only the attempt that is named. Answers whether it was that one's turn.
+    /// Renews the lease of an attempt; false when the attempt is no longer under way.
+    ///
+    /// # Errors
+    /// [`Error::UnknownJob`]; storage fails.
+    pub fn renew_attempt(&self, attempt: Attempt, length: Duration) -> Result<bool> {
+        self.write(|tx| {
+            let under_way = is_under_way(tx, attempt)?;
+            Ok(under_way && attempt.leased(length, |lease| lease::take(tx, lease))?)
+        })
+    }
+
+    /// Ends the lease of an attempt whose process is known to be gone.
     ///
     /// # Errors
     /// Storage fails.
-    pub fn requeue_job(&self, id: u64, attempt: u32) -> Result<bool> {
+    pub fn let_go(&self, attempt: Attempt) -> Result<()> {
+        attempt.leased(Duration::ZERO, |lease| self.give_back_lease(lease.name, lease.holder))
+    }
+
+    /// Queues a job again that is under way although nobody holds its lease: its process is gone. After `attempts` of them
+    /// it fails, and `because` says why. None where there is nothing to do.
+    ///
+    /// # Errors
+    /// [`Error::UnknownJob`]; storage fails.
+    pub fn revive_job(
+        &self,
+        id: u64,
+        attempts: u32,
+        because: &str,
+        at: OffsetDateTime,
+    ) -> Result<Option<Job>> {
         self.write(|tx| {
-            let sql = "UPDATE jobs SET state = 'queued', started_at = NULL
-                       WHERE id = ?1 AND attempt = ?2 AND state = 'running'";
-            Ok(tx.execute(sql, params![key(id)?, attempt])? > 0)
+            let job = known(tx, id)?;
+            if job.state != JobState::Running || lease::is_held(tx, &lease_of(id))? {
+                return Ok(None);
+            }
+            if job.attempt >= attempts {
+                return end(tx, job.under_way(), Err(because), at).map(Some);
+            }
+            tx.execute("UPDATE jobs SET state = 'queued', started_at = NULL WHERE id = ?1", [key(id)?])?;
+            known(tx, id).map(Some)
         })
     }
 
-    /// Ends a job: with what it answered, or with why it failed. Only the attempt that is under way may.
+    /// Ends a job: with what it answered, or with why it failed. Only the attempt that is under way may. Where it
+    /// has ended the job well already, as [`Registry::conclude`] does, the first outcome stays.
     ///
     /// # Errors
     /// [`Error::UnknownJob`]; [`Error::Conflict`] for an attempt that is not under way; storage fails.
-    pub fn end_job(
-        &self,
-        id: u64,
-        attempt: u32,
-        ended: Result<&Value, &str>,
-        at: OffsetDateTime,
-    ) -> Result<Job> {
+    pub fn end_job(&self, attempt: Attempt, ended: Result<&Value, &str>, at: OffsetDateTime) -> Result<Job> {
         self.write(|tx| {
-            let (state, outcome, error) = match ended {
-                Ok(outcome) => (JobState::Succeeded, Some(to_json(outcome)?), None),
-                Err(error) => (JobState::Failed, None, Some(error)),
-            };
-            let changed = tx.execute(
-                "UPDATE jobs SET state = ?3, outcome = ?4, error = ?5, ended_at = ?6
-                 WHERE id = ?1 AND attempt = ?2 AND state = 'running'",
-                params![key(id)?, attempt, state.code(), outcome, error, stamp(at)?],
-            )?;
-            let job = known(tx, id)?;
-            let stale = Error::Conflict { kind: "another attempt of job", id: id.to_string() };
-            if changed > 0 { Ok(job) } else { Err(stale) }
+            let job = known(tx, attempt.job)?;
+            let ended_well = (job.state, job.attempt) == (JobState::Succeeded, attempt.number);
+            if ended_well && ended.is_ok() { Ok(job) } else { end(tx, attempt, ended, at) }
         })
     }
 
@@ -197,6 +243,44 @@ impl Registry {
             since(tx)?.ok_or(Error::Corrupt { what: "a schedule" })
         })
     }
+}
+
+impl Job {
+    /// The attempt that is, or was last, under way.
+    #[must_use]
+    pub fn under_way(&self) -> Attempt {
+        Attempt { job: self.id, number: self.attempt }
+    }
+}
+
+/// Ends the job of an attempt, in the caller's transaction.
+///
+/// # Errors
+/// [`Error::UnknownJob`]; [`Error::Conflict`] for an attempt that is not under way.
+pub(crate) fn end(
+    tx: &Connection,
+    attempt: Attempt,
+    ended: Result<&Value, &str>,
+    at: OffsetDateTime,
+) -> Result<Job> {
+    if !is_under_way(tx, attempt)? {
+        return Err(Error::Conflict { kind: "another attempt of job", id: attempt.job.to_string() });
+    }
+    let (state, outcome, error) = match ended {
+        Ok(outcome) => (JobState::Succeeded, Some(to_json(outcome)?), None),
+        Err(error) => (JobState::Failed, None, Some(error)),
+    };
+    tx.execute(
+        "UPDATE jobs SET state = ?2, outcome = ?3, error = ?4, ended_at = ?5 WHERE id = ?1",
+        params![key(attempt.job)?, state.code(), outcome, error, stamp(at)?],
+    )?;
+    lease::forget(tx, &lease_of(attempt.job))?;
+    known(tx, attempt.job)
+}
+
+fn is_under_way(db: &Connection, attempt: Attempt) -> Result<bool> {
+    let job = known(db, attempt.job)?;
+    Ok((job.state, job.attempt) == (JobState::Running, attempt.number))
 }
 
 const SELECT: &str = "SELECT id, kind, slot, requested_by, state, attempt, queued_at, started_at, ended_at, outcome, error \

@@ -8,8 +8,8 @@
 //! so every write may be repeated: with the same key, or the same content, it answers what the first one answered and
 //! changes nothing.
 //!
-//! Nothing here reads a clock or draws an identifier of a case: time, actor and keys are passed in. No signature
-//! shows SQL.
+//! Nothing here reads a clock (but the database's own, by which leases end) or draws an identifier of a case: time, actor
+//! and keys are passed in. No signature shows SQL.
 
 mod act;
 mod alerts;
@@ -17,6 +17,7 @@ mod audit;
 mod champion;
 mod changes;
 mod check;
+mod conclusion;
 mod deliveries;
 mod erasure;
 mod error;
@@ -44,12 +45,13 @@ pub use audit::{AuditEntry, AuditHead, ChainState};
 pub use champion::{Champion, Promotion, Reign, ReignKind, Replaces};
 pub use changes::{Cause, Change, ChangeKind, Decision};
 pub use check::{Finding, Level};
+pub use conclusion::{Conclusion, Made};
 pub use deliveries::{Delivery, Event};
 pub use erasure::ErasedOpinions;
 pub use error::{Error, Result};
 pub use evaluations::{Evaluation, TestOpening};
 pub use feedback::{Feedback, NewFeedback, Verdict};
-pub use jobs::{Job, JobState, NewJob};
+pub use jobs::{Attempt, Job, JobState, NewJob};
 pub use lease::Lease;
 pub use marks::{FLOOD, Marks};
 pub use models::{Model, ModelVersion, NewModel, Stage};

@@ -14,7 +14,7 @@ use crate::{
     act::{Act, from_json, parse_stamp, stamp, to_json},
     audit,
     error::{Error, Result},
-    runs,
+    runs::{self, RunState},
     sql::{Connection, OptionalExtension, Row, params},
     store::Registry,
 };
@@ -138,40 +138,24 @@ impl Registry {
         })
     }
 
+    /// The version that a run has taken, where it has one.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn version_of(&self, run: &str) -> Result<Option<ModelVersion>> {
+        self.read(|db| {
+            let mut query = db.prepare_cached("SELECT number FROM model_numbers WHERE run = ?1")?;
+            query.query_row([run], |r| Ok(ModelVersion(r.get(0)?))).optional()
+        })
+    }
+
     /// Registers a candidate. Dataset version and study are its run's. Repeating the call with the same content changes nothing.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`] when the version was not taken; [`Error::Conflict`] when it holds another bundle;
+    /// [`Error::UnknownModel`] when the version was not taken; [`Error::Conflict`] when it holds another bundle, or its run has ended;
     /// [`Error::BadPath`]; storage fails.
     pub fn register(&self, new: &NewModel<'_>, act: &Act<'_>) -> Result<Model> {
-        require_relative(new.bundle_path)?;
-        self.write(|tx| {
-            if let Some(model) = find(tx, new.version)? {
-                let same = model.bundle_path == new.bundle_path && model.bundle_digest == new.bundle_digest;
-                let id = new.version.to_string();
-                return if same { Ok(model) } else { Err(Error::Conflict { kind: "model", id }) };
-            }
-            let taken: Option<String> = tx
-                .query_row("SELECT run FROM model_numbers WHERE number = ?1", [new.version.0], |r| r.get(0))
-                .optional()?;
-            let run = runs::known(tx, &taken.ok_or(Error::UnknownModel(new.version))?)?;
-            tx.execute(
-                "INSERT INTO models (number, bundle_path, bundle_digest, dataset_version, study_hash, run, created_at, stage)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'candidate')",
-                params![
-                    new.version.0,
-                    new.bundle_path,
-                    new.bundle_digest,
-                    run.dataset_version,
-                    run.study_hash,
-                    run.id,
-                    stamp(act.at)?
-                ],
-            )?;
-            let detail = json!({"run": run.id, "bundle_digest": new.bundle_digest});
-            audit::append(tx, act, "model.register", &new.version.to_string(), &detail)?;
-            known(tx, new.version)
-        })
+        self.write(|tx| register(tx, new, act))
     }
 
     /// Candidate to validated, with the verdicts of the gates. Repeating the call changes nothing.
@@ -179,22 +163,7 @@ impl Registry {
     /// # Errors
     /// [`Error::UnknownModel`]; [`Error::WrongStage`] for a retired candidate; storage fails.
     pub fn validate(&self, version: ModelVersion, gates: &Value, act: &Act<'_>) -> Result<Model> {
-        self.write(|tx| {
-            let model = known(tx, version)?;
-            match model.stage {
-                Stage::Candidate => {}
-                Stage::Retired => {
-                    return Err(Error::WrongStage { version, stage: model.stage, needed: "candidate" });
-                }
-                Stage::Validated | Stage::Champion => return Ok(model),
-            }
-            tx.execute(
-                "UPDATE models SET stage = 'validated', validated_at = ?2, gates = ?3 WHERE number = ?1",
-                params![version.0, stamp(act.at)?, to_json(gates)?],
-            )?;
-            audit::append(tx, act, "model.validate", &version.to_string(), gates)?;
-            known(tx, version)
-        })
+        self.write(|tx| validate(tx, version, gates, act))
     }
 
     /// Sets a candidate or a validated model aside. Repeating the call changes nothing.
@@ -241,6 +210,63 @@ impl Registry {
             rows.map(|row| row?.model()).collect()
         })
     }
+}
+
+/// [`Registry::register`] in the caller's transaction. Only a run that is under way brings a model: one that was given up
+/// for dead does not.
+pub(crate) fn register(tx: &Connection, new: &NewModel<'_>, act: &Act<'_>) -> Result<Model> {
+    require_relative(new.bundle_path)?;
+    if let Some(model) = find(tx, new.version)? {
+        let same = model.bundle_path == new.bundle_path && model.bundle_digest == new.bundle_digest;
+        let id = new.version.to_string();
+        return if same { Ok(model) } else { Err(Error::Conflict { kind: "model", id }) };
+    }
+    let taken: Option<String> = tx
+        .query_row("SELECT run FROM model_numbers WHERE number = ?1", [new.version.0], |r| r.get(0))
+        .optional()?;
+    let run = runs::known(tx, &taken.ok_or(Error::UnknownModel(new.version))?)?;
+    if run.state != RunState::Running {
+        return Err(Error::Conflict { kind: "ended run", id: run.id });
+    }
+    tx.execute(
+        "INSERT INTO models (number, bundle_path, bundle_digest, dataset_version, study_hash, run, created_at, stage)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'candidate')",
+        params![
+            new.version.0,
+            new.bundle_path,
+            new.bundle_digest,
+            run.dataset_version,
+            run.study_hash,
+            run.id,
+            stamp(act.at)?
+        ],
+    )?;
+    let detail = json!({"run": run.id, "bundle_digest": new.bundle_digest});
+    audit::append(tx, act, "model.register", &new.version.to_string(), &detail)?;
+    known(tx, new.version)
+}
+
+/// [`Registry::validate`] in the caller's transaction.
+pub(crate) fn validate(
+    tx: &Connection,
+    version: ModelVersion,
+    gates: &Value,
+    act: &Act<'_>,
+) -> Result<Model> {
+    let model = known(tx, version)?;
+    match model.stage {
+        Stage::Candidate => {}
+        Stage::Retired => {
+            return Err(Error::WrongStage { version, stage: model.stage, needed: "candidate" });
+        }
+        Stage::Validated | Stage::Champion => return Ok(model),
+    }
+    tx.execute(
+        "UPDATE models SET stage = 'validated', validated_at = ?2, gates = ?3 WHERE number = ?1",
+        params![version.0, stamp(act.at)?, to_json(gates)?],
+    )?;
+    audit::append(tx, act, "model.validate", &version.to_string(), gates)?;
+    known(tx, version)
 }
 
 pub(crate) fn set_stage(tx: &Connection, version: ModelVersion, stage: Stage) -> Result<()> {

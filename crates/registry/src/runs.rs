@@ -92,7 +92,7 @@ impl Registry {
     /// # Errors
     /// [`Error::UnknownRun`]; [`Error::Conflict`] when the run ended otherwise; storage fails.
     pub fn finish_run(&self, id: &str, at: OffsetDateTime, figures: &Value) -> Result<Run> {
-        self.end_run(id, at, RunState::Succeeded, Some(figures), None)
+        self.write(|tx| end(tx, id, at, RunState::Succeeded, Some(figures), None))
     }
 
     /// Records that a run failed, and why. The text must hold no patient value.
@@ -100,30 +100,7 @@ impl Registry {
     /// # Errors
     /// As [`Registry::finish_run`].
     pub fn fail_run(&self, id: &str, at: OffsetDateTime, error: &str) -> Result<Run> {
-        self.end_run(id, at, RunState::Failed, None, Some(error))
-    }
-
-    fn end_run(
-        &self,
-        id: &str,
-        at: OffsetDateTime,
-        state: RunState,
-        figures: Option<&Value>,
-        error: Option<&str>,
-    ) -> Result<Run> {
-        self.write(|tx| {
-            let run = known(tx, id)?;
-            if run.state != RunState::Running {
-                let same =
-                    run.state == state && run.figures.as_ref() == figures && run.error.as_deref() == error;
-                return if same { Ok(run) } else { Err(conflict(id)) };
-            }
-            tx.execute(
-                "UPDATE runs SET state = ?2, finished_at = ?3, figures = ?4, error = ?5 WHERE id = ?1",
-                params![id, state.code(), stamp(at)?, figures.map(to_json).transpose()?, error],
-            )?;
-            known(tx, id)
-        })
+        self.write(|tx| end(tx, id, at, RunState::Failed, None, Some(error)))
     }
 
     /// One run.
@@ -163,6 +140,18 @@ impl Registry {
         })
     }
 
+    /// The runs that have not reported an end, oldest first: still running, or interrupted.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn unfinished_runs(&self) -> Result<Vec<Run>> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(&format!("{SELECT} WHERE state = 'running' ORDER BY rowid"))?;
+            let rows = query.query_map(params![], Stored::from_row)?;
+            rows.map(|row| row?.run()).collect()
+        })
+    }
+
     /// The latest runs, newest first, at most `limit`.
     ///
     /// # Errors
@@ -174,6 +163,27 @@ impl Registry {
             rows.map(|row| row?.run()).collect()
         })
     }
+}
+
+/// Ends a run, in the caller's transaction.
+pub(crate) fn end(
+    tx: &Connection,
+    id: &str,
+    at: OffsetDateTime,
+    state: RunState,
+    figures: Option<&Value>,
+    error: Option<&str>,
+) -> Result<Run> {
+    let run = known(tx, id)?;
+    if run.state != RunState::Running {
+        let same = run.state == state && run.figures.as_ref() == figures && run.error.as_deref() == error;
+        return if same { Ok(run) } else { Err(conflict(id)) };
+    }
+    tx.execute(
+        "UPDATE runs SET state = ?2, finished_at = ?3, figures = ?4, error = ?5 WHERE id = ?1",
+        params![id, state.code(), stamp(at)?, figures.map(to_json).transpose()?, error],
+    )?;
+    known(tx, id)
 }
 
 impl Run {

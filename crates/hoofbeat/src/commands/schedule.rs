@@ -1,7 +1,7 @@
 //! `hoofbeat schedule`: what a server does by itself, and when.
 
 use anyhow::{Context, Result};
-use registry::{Job, JobState};
+use registry::{Attempt, Job, JobState};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -87,7 +87,7 @@ fn job_table(jobs: &[Job]) -> String {
 /// Works off one attempt of a job; what came of it is the job's.
 pub(super) fn work(global: &Global, job: u64, attempt: u32) -> Result<Done> {
     let deployment = Deployment::open(global)?;
-    let outcome = schedule::work(&deployment, job, attempt)?;
+    let outcome = schedule::work(&deployment, Attempt { job, number: attempt })?;
     output::print(global.json, &outcome, || format!("job {job} is done"))?;
     Ok(Done::Well)
 }

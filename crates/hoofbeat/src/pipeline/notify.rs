@@ -18,9 +18,12 @@ use sha2::Sha256;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::claim::Claim;
 use crate::config::{Alerts, Email, Webhook};
 use crate::deployment::Deployment;
 
+/// What one server at a time claims.
+const OUTBOX: &str = "outbox";
 const LOG: &str = "log";
 const EMAIL: &str = "email";
 /// Patience with one sink, for one message.
@@ -58,13 +61,22 @@ fn webhook_name(hook: &Webhook) -> String {
 pub fn follow(deployment: Arc<Deployment>) {
     std::thread::spawn(move || {
         loop {
-            let (registry, config) = (&deployment.registry, &deployment.config.alerts);
-            if let Err(error) = deliver(registry, config, deployment.now()) {
+            if let Err(error) = deliver_alone(&deployment) {
                 tracing::warn!(error = format!("{error:#}"), "the outbox of alerts cannot be read");
             }
             std::thread::sleep(BETWEEN);
         }
     });
+}
+
+/// Delivers what is due while no other server does: a sink would hear of everything twice.
+fn deliver_alone(deployment: &Deployment) -> Result<()> {
+    let (registry, now) = (&deployment.registry, deployment::now());
+    if registry.deliveries_due(now, 1)?.is_empty() {
+        return Ok(());
+    }
+    let Some(_claim) = Claim::take(deployment, OUTBOX)? else { return Ok(()) };
+    deliver(registry, &deployment.config.alerts, now).map(drop)
 }
 
 /// Delivers what is due, each sink in its own order up to its first failure.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clinical::Rarity;
-use registry::{Act, Job, JobState, NewJob};
+use registry::{Act, Attempt, Job, JobState, NewJob};
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -84,40 +84,37 @@ pub fn queue_due(deployment: &Deployment, now: OffsetDateTime) -> Result<Vec<Job
 /// Works off every queued job in this process, one after the other.
 pub fn run_queued(deployment: &Deployment) -> Result<Vec<Job>> {
     let mut done = Vec::new();
-    let queued = deployment.registry.unfinished_jobs()?;
-    for job in queued.into_iter().filter(|job| job.state == JobState::Queued) {
-        let Some(job) = deployment.registry.start_job(job.id, deployment.now())? else { continue };
-        if let Err(error) = work(deployment, job.id, job.attempt) {
+    let (registry, lease) = (&deployment.registry, deployment.config.registry.lease());
+    for job in registry.unfinished_jobs()?.into_iter().filter(|job| job.state == JobState::Queued) {
+        let Some(job) = registry.start_job(job.id, deployment::now(), lease)? else { continue };
+        if let Err(error) = work(deployment, job.under_way()) {
             tracing::warn!(job = job.id, error = format!("{error:#}"), "a job failed");
         }
-        done.push(deployment.registry.job(job.id)?);
+        done.push(registry.job(job.id)?);
     }
     Ok(done)
 }
 
-/// Does the work of a job's attempt that is under way, and ends the job. Whoever holds the job's claim is at it.
-pub fn work(deployment: &Deployment, id: u64, attempt: u32) -> Result<Value> {
-    let Some(_claim) = claim(deployment, id)? else { bail!("job {id} is under way in another process") };
-    let job = deployment.registry.job(id)?;
-    if (job.state, job.attempt) != (JobState::Running, attempt) {
-        bail!("attempt {attempt} of job {id} is not under way");
-    }
-    let done = perform(deployment, &job);
-    match &done {
-        Ok(outcome) => deployment.registry.end_job(id, attempt, Ok(outcome), deployment.now())?,
-        Err(error) => {
-            let because = format!("{error:#}");
-            deployment.registry.end_job(id, attempt, Err(&because), deployment.now())?
-        }
+/// Does the work of an attempt that is under way, and ends the job. Meanwhile the attempt's lease is renewed.
+pub fn work(deployment: &Deployment, attempt: Attempt) -> Result<Value> {
+    let Some(_claim) = Claim::of(deployment, attempt)? else {
+        bail!("attempt {} of job {} is not under way", attempt.number, attempt.job)
     };
-    done
+    let job = deployment.registry.job(attempt.job)?;
+    let done = perform(deployment, &job);
+    let because = done.as_ref().err().map(|error| format!("{error:#}"));
+    let ended = done.as_ref().map_err(|_| because.as_deref().unwrap_or_default());
+    match deployment.registry.end_job(attempt, ended, deployment::now()) {
+        Ok(_) => done,
+        // Why it failed says more than that somebody else is at it now.
+        Err(ended) => done.and(Err(ended.into())),
+    }
 }
 
 fn perform(deployment: &Deployment, job: &Job) -> Result<Value> {
-    let request = Request { by: job.requested_by.clone() };
     match Mode::of_name(&job.kind) {
-        Some(mode) => Ok(retrain::turn(deployment, mode, &request, false)?.summary()),
-        None if job.kind == shadow::KIND => shadow::decide(deployment, &job.slot),
+        Some(mode) => Ok(retrain::turn(deployment, mode, &Request::of_job(job), false)?.summary()),
+        None if job.kind == shadow::KIND => shadow::decide(deployment, job),
         None if job.kind == Kind::Monitor.name() => look(deployment, job),
         None => bail!("there is no work called {}", job.kind),
     }
@@ -130,11 +127,6 @@ fn look(deployment: &Deployment, job: &Job) -> Result<Value> {
     let act = Act { key: &job.slot, actor: &job.requested_by, reason: "owed by its schedule", at: now };
     let turn = monitor::turn(deployment, &asked, &act)?;
     Ok(json!({ "run": turn.run, "alerts": turn.alerts }))
-}
-
-/// The mark of a job that is under way; none while another process holds it.
-pub fn claim(deployment: &Deployment, job: u64) -> Result<Option<impl Sized>> {
-    Claim::take(deployment, &format!("job-{job}"))
 }
 
 /// The newest dataset version, where it holds confirmed orphan cases that came after the champion's.

@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result, bail};
 use lake::predictions::PredictionReader;
-use registry::{Act, Cause, Change, ChangeKind, Decision, Error, Replaces};
+use registry::{Cause, Change, ChangeKind, Conclusion, Decision, Job};
 use serde::Serialize;
 use serde_json::{Value, json};
 use serve::Record;
@@ -50,10 +50,10 @@ pub fn slot(change: &Change) -> String {
 }
 
 /// Counts the disagreements of a shadow period and decides: the champion's place, a second person, or neither.
-pub fn decide(deployment: &Deployment, slot: &str) -> Result<Value> {
+pub fn decide(deployment: &Deployment, job: &Job) -> Result<Value> {
     let waiting = deployment.registry.unanswered(ChangeKind::Shadow)?;
-    let found = waiting.into_iter().find(|change| self::slot(change) == slot);
-    let Some(change) = found else { bail!("no shadow period waits for {slot}") };
+    let found = waiting.into_iter().find(|change| slot(change) == job.slot);
+    let Some(change) = found else { bail!("no shadow period waits for {}", job.slot) };
     let previous = change.previous.context("a shadow period without a champion")?;
     let counted = count(deployment, &change)?;
     let model = deployment.registry.model(change.model)?;
@@ -77,35 +77,23 @@ pub fn decide(deployment: &Deployment, slot: &str) -> Result<Value> {
         (_, true, Approval::SecondPerson) => (ChangeKind::Wait, format!("{told}; a second person decides")),
         (_, true, Approval::Automatic) => (ChangeKind::Promotion, told),
     };
-    let record = |kind, reason: &str| {
-        let decision = Decision { kind, model: change.model, previous: Some(previous), cause };
-        act_as(deployment, &change.requested_by, reason, |act| {
-            Ok(deployment.registry.record_decision(&decision, act)?.id)
+    let decision = Decision { kind, model: change.model, previous: Some(previous), cause };
+    let conclusion = Conclusion { decision, made: None, attempt: Some(job.under_way()) };
+    let told = |decided: &Change| {
+        let word = match decided.kind {
+            ChangeKind::Promotion => "promoted",
+            ChangeKind::Wait => "waits",
+            _ => "held",
+        };
+        json!({
+            "mode": KIND, "champion": previous, "decision": word, "because": [decided.reason], "shadow": counted,
+            "challenger": {"model": change.model, "promoted": decided.kind == ChangeKind::Promotion},
         })
     };
-    let mut decided = match kind {
-        ChangeKind::Hold => "held",
-        ChangeKind::Wait => "waits",
-        _ => "promoted",
-    };
-    if kind == ChangeKind::Promotion {
-        let key = uuid::Uuid::now_v7().to_string();
-        let act = Act { key: &key, actor: &change.requested_by, reason: &reason, at: deployment.now() };
-        match deployment.registry.promote_for(change.model, Replaces::Only(Some(previous)), &cause, &act) {
-            Ok(_) => {}
-            Err(Error::ChampionMoved { .. }) => {
-                record(ChangeKind::Hold, "the champion changed in the shadow period")?;
-                decided = "held";
-            }
-            Err(error) => return Err(error.into()),
-        }
-    } else {
-        record(kind, &reason)?;
-    }
-    Ok(json!({
-        "mode": KIND, "champion": previous, "decision": decided, "because": [reason], "shadow": counted,
-        "challenger": {"model": change.model, "promoted": decided == "promoted"},
-    }))
+    let decided = act_as(deployment, &change.requested_by, &reason, |act| {
+        Ok(deployment.registry.conclude(&conclusion, act, told)?)
+    })?;
+    Ok(told(&decided))
 }
 
 /// Both models' answers to everybody who was served since the shadow period began. Notes are in no log: both answer without.

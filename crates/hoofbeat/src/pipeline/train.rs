@@ -136,7 +136,10 @@ fn begin(deployment: &Deployment, asked: Asked) -> Result<(String, Option<Claim>
     if asked.trials > 0
         && let Some(left) = registry.unfinished_run(version, &digest, asked.seed, &parameters)?
     {
-        let Some(claim) = Claim::take(deployment, &left.id)? else {
+        deployment
+            .progress
+            .say(&format!("run {} makes this search: seeing whether its process lives", left.id));
+        let Some(claim) = Claim::wait(deployment, &left.id)? else {
             bail!(
                 "run {} makes this very search in another process: wait for it, or choose another --seed",
                 left.id
@@ -349,30 +352,35 @@ pub fn bundle(study: &Study, made: &Made, identity: &Identity) -> Result<Bundle>
 fn register(deployment: &Deployment, study: &Study, made: &Made, run: &str) -> Result<Model> {
     let task = deployment.progress.task("tabulating every patient", None);
     let version = deployment.registry.take_version(run)?;
-    let path = format!("models/{version}");
     // A run that was interrupted before may have come this far: its model is the same.
     match deployment.registry.model(version) {
         Ok(model) => return Ok(model),
         Err(registry::Error::UnknownModel(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    let folder = deployment.data_dir.join(&path);
-    if folder.exists() {
-        // Nobody knows of it: the registry learns of a bundle after it is written.
-        std::fs::remove_dir_all(&folder)
-            .with_context(|| format!("{} cannot be removed", folder.display()))?;
-    }
+    let path = free_path(deployment, version);
     let identity = Identity {
         version: version.to_string(),
         created_at: deployment.now().format(&Rfc3339)?,
         run: run.to_owned(),
     };
-    let digest = write(&folder, study, made, &identity)?;
+    let digest = write(&deployment.data_dir.join(&path), study, made, &identity)?;
     drop(task);
     act(deployment, "trained", |act| {
         let new = NewModel { version, bundle_path: &path, bundle_digest: &digest };
         Ok(deployment.registry.register(&new, act)?)
     })
+}
+
+/// Where a model's bundle goes. A folder that is there already was left by the run's earlier process, which may not be as
+/// dead as it seems: it stays.
+fn free_path(deployment: &Deployment, version: ModelVersion) -> String {
+    let mut path = format!("models/{version}");
+    let mut others = 2..;
+    while deployment.data_dir.join(&path).exists() {
+        path = format!("models/{version}-{}", others.next().unwrap_or_default());
+    }
+    path
 }
 
 /// Measures on validation with the model as it was written, and keeps the report.

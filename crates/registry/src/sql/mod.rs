@@ -40,6 +40,8 @@ pub(crate) trait Session {
     /// Rows that were changed.
     fn execute(&self, sql: &str, parameters: &[Value]) -> Result<u64>;
     fn query(&self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>>;
+    /// A query for the database's clock, Unix milliseconds.
+    fn clock(&self) -> &'static str;
 }
 
 /// An open transaction.
@@ -70,6 +72,11 @@ impl Connection<'_> {
     /// Rows that were changed.
     pub(crate) fn execute(&self, sql: &str, parameters: impl AsParameters) -> Result<u64> {
         self.0.execute(sql, &parameters.values())
+    }
+
+    /// The database's clock now, Unix milliseconds: the one clock of all who share it.
+    pub(crate) fn clock(&self) -> Result<i64> {
+        self.query_row(self.0.clock(), params![], |row| row.get(0))
     }
 
     /// The first row.

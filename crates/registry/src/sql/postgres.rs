@@ -210,6 +210,11 @@ impl Session for Open<'_> {
                 .collect()
         })
     }
+
+    /// Not the transaction's beginning: it may have waited for its turn since.
+    fn clock(&self) -> &'static str {
+        "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+    }
 }
 
 type Failure = Box<dyn StdError + Sync + Send>;

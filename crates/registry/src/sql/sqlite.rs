@@ -150,6 +150,10 @@ impl Session for rusqlite::Connection {
         })?;
         rows.map(|row| Ok(Row(row??.into_iter().collect::<Result<Vec<_>>>()?))).collect()
     }
+
+    fn clock(&self) -> &'static str {
+        "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+    }
 }
 
 impl ToSql for Value {

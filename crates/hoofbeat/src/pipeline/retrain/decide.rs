@@ -1,9 +1,11 @@
 //! Decide: the gates' verdict becomes a promotion, a hold or a question to a second person, and in any case a record.
+//!
+//! The challenger is registered by the same transaction: of a turn that is killed there is all or nothing.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use registry::{Cause, ChangeKind, Decision, Error, Model, Replaces};
+use registry::{Attempt, Cause, Change, ChangeKind, Conclusion, Decision, Job, Made, NewModel};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -17,12 +19,19 @@ use crate::pipeline::promote::act_as;
 pub struct Request {
     /// `schedule`, or a person with where they act.
     pub by: String,
+    /// The attempt at the job that asks; none by hand.
+    pub attempt: Option<Attempt>,
 }
 
 impl Request {
     /// The person at the command line.
     pub fn by_hand() -> Request {
-        Request { by: deployment::actor() }
+        Request { by: deployment::actor(), attempt: None }
+    }
+
+    /// A job that is under way.
+    pub fn of_job(job: &Job) -> Request {
+        Request { by: job.requested_by.clone(), attempt: Some(job.under_way()) }
     }
 }
 
@@ -56,75 +65,85 @@ const RECORDED: [&str; 8] = [
     "calibration_error",
 ];
 
-/// Decides on a registered and measured challenger, and records why.
+/// Registers a measured challenger, decides on it and records why; ends its run, and the job that asked for it.
 pub(super) fn decide(
     deployment: &Deployment,
     request: &Request,
-    model: &Model,
+    new: &NewModel<'_>,
     run: &str,
     turn: &mut Turn,
 ) -> Result<()> {
-    let Some(measured) = turn.challenger.as_mut() else { return Ok(()) };
+    let Some(measured) = &turn.challenger else { return Ok(()) };
     let cause = format!("retrain:{}", turn.mode);
-    let mut evidence = evidence(deployment, model, run, measured, turn.since_dataset_version, &turn.cases)?;
-    evidence["shadow_days"] = json!(deployment.study.cycle.shadow_days);
-    let cause = Cause { cause: &cause, requested_by: &request.by, evidence: Some(&evidence), answers: None };
-    let failed = measured.comparison.because(&measured.validation);
-    let decision = |kind| Decision { kind, model: model.version, previous: Some(turn.champion), cause };
-    let record = |kind, reason: &str| {
-        act_as(deployment, &request.by, reason, |act| {
-            Ok(deployment.registry.record_decision(&decision(kind), act)?.id)
-        })
+    let (kind, because) = intended(deployment, measured, &cause);
+    let evidence = evidence(deployment, new, run, measured, turn.since_dataset_version, &turn.cases)?;
+    let report = measured.validation.clone();
+    let gates = measured.gates_hold.then(|| json!({ "verdicts": report["gates"] }));
+    let conclusion = Conclusion {
+        decision: Decision {
+            kind,
+            model: new.version,
+            // Only in place of the model that it was compared with.
+            previous: Some(turn.champion),
+            cause: Cause {
+                cause: &cause,
+                requested_by: &request.by,
+                evidence: Some(&evidence),
+                answers: None,
+            },
+        },
+        made: Some(Made { run, model: new, report: &report, gates: gates.as_ref() }),
+        attempt: request.attempt,
     };
-    if !measured.gates_hold {
-        turn.decision = DecisionKind::Held;
-        turn.change = Some(record(ChangeKind::Hold, &failed.join("; "))?);
-        turn.because = failed;
-        return Ok(());
-    }
-    let verdicts = json!({ "verdicts": measured.validation["gates"] });
-    act_as(deployment, &request.by, "the gates hold on the validation set", |act| {
-        Ok(deployment.registry.validate(model.version, &verdicts, act)?)
+    act_as(deployment, &request.by, &because.join("; "), |act| {
+        let told = |change: &Change| {
+            turn.settle(
+                change,
+                if change.kind == kind { because.clone() } else { vec![change.reason.clone()] },
+            );
+            turn.summary()
+        };
+        Ok(deployment.registry.conclude(&conclusion, act, told)?)
     })?;
-    let holds = format!("{}: the gates hold", cause.cause);
-    let (kind, reason) = match (deployment.study.cycle.shadow_days, deployment.config.cycle.approval) {
-        (1.., _) => (ChangeKind::Shadow, "the gates hold; it answers unseen first"),
-        (0, Approval::SecondPerson) => (ChangeKind::Wait, "the gates hold; a second person decides"),
-        (0, Approval::Automatic) => (ChangeKind::Promotion, holds.as_str()),
-    };
-    if kind != ChangeKind::Promotion {
-        turn.decision = if kind == ChangeKind::Wait { DecisionKind::Waits } else { DecisionKind::Shadow };
-        turn.because = vec![reason.to_owned()];
-        turn.change = Some(record(kind, reason)?);
-        return Ok(());
-    }
-    // Only in place of the model that it was compared with.
-    let replaces = Replaces::Only(Some(turn.champion));
-    let key = uuid::Uuid::now_v7().to_string();
-    let act = registry::Act { key: &key, actor: &request.by, reason, at: deployment.now() };
-    match deployment.registry.promote_for(model.version, replaces, &cause, &act) {
-        Ok(promotion) => {
-            measured.promoted = promotion.changed;
-            turn.decision = DecisionKind::Promoted;
-            turn.because = vec![reason.to_owned()];
-            turn.change = deployment.registry.changes_of(model.version)?.last().map(|change| change.id);
-        }
-        Err(Error::ChampionMoved { found, .. }) => {
-            let found = found.map_or_else(|| "none".to_owned(), |version| version.to_string());
-            let because = format!("the champion became {found} while the challenger was made");
-            turn.decision = DecisionKind::Held;
-            turn.change = Some(record(ChangeKind::Hold, &because)?);
-            turn.because = vec![because];
-        }
-        Err(error) => return Err(error.into()),
-    }
     Ok(())
+}
+
+/// What the gates and the study let happen, and why.
+fn intended(deployment: &Deployment, measured: &Measured, cause: &str) -> (ChangeKind, Vec<String>) {
+    if !measured.gates_hold {
+        return (ChangeKind::Hold, measured.comparison.because(&measured.validation));
+    }
+    let (kind, reason) = match (deployment.study.cycle.shadow_days, deployment.config.cycle.approval) {
+        (1.., _) => (ChangeKind::Shadow, "the gates hold; it answers unseen first".to_owned()),
+        (0, Approval::SecondPerson) => {
+            (ChangeKind::Wait, "the gates hold; a second person decides".to_owned())
+        }
+        (0, Approval::Automatic) => (ChangeKind::Promotion, format!("{cause}: the gates hold")),
+    };
+    (kind, vec![reason])
+}
+
+impl Turn {
+    /// Takes over what was recorded.
+    fn settle(&mut self, change: &Change, because: Vec<String>) {
+        self.decision = match change.kind {
+            ChangeKind::Promotion => DecisionKind::Promoted,
+            ChangeKind::Wait => DecisionKind::Waits,
+            ChangeKind::Shadow => DecisionKind::Shadow,
+            _ => DecisionKind::Held,
+        };
+        if let Some(measured) = &mut self.challenger {
+            measured.promoted = change.kind == ChangeKind::Promotion;
+        }
+        self.because = because;
+        self.change = Some(change.id);
+    }
 }
 
 /// Data, figures before and after with intervals, gates, difference and verification: what a change is judged by later.
 fn evidence(
     deployment: &Deployment,
-    model: &Model,
+    new: &NewModel<'_>,
     run: &str,
     measured: &Measured,
     since: u64,
@@ -141,16 +160,17 @@ fn evidence(
     let recorded = deployment.registry.run(run)?;
     Ok(json!({
         "data": {
-            "dataset_version": {"before": since, "after": model.dataset_version},
+            "dataset_version": {"before": since, "after": recorded.dataset_version},
             "cases": cases,
             "set": "validation",
             "patients": validation["patients"],
         },
-        "model": {"run": run, "study": model.study_hash, "bundle": model.bundle_digest, "seed": recorded.seed},
+        "model": {"run": run, "study": recorded.study_hash, "bundle": new.bundle_digest, "seed": recorded.seed},
         "figures": {"before": side(&champion), "after": side(validation), "difference": apart},
         "gates": {"verdicts": validation["gates"]},
         "limits": comparison.limits,
         "difference": comparison.difference,
+        "shadow_days": deployment.study.cycle.shadow_days,
         "verification": verification.get("holds").map(|holds| json!({
             "holds": holds, "patients": verification["patients"], "bounds": verification["bounds"],
         })),

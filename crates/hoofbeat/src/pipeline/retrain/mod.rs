@@ -8,11 +8,11 @@ mod compare;
 mod decide;
 mod making;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use lake::DatasetVersion;
 use learn::bundle::Bundle;
 use prepare::{Cohort, Set};
-use registry::{Model, ModelVersion, NewModel, NewRun, RunState};
+use registry::{Model, ModelVersion, NewModel, NewRun, Run, RunState};
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
@@ -23,7 +23,6 @@ pub use self::decide::{DecisionKind, Request};
 pub use self::making::{Cases, Mode, revise};
 use self::making::{Making, Plan};
 use super::claim::Claim;
-use super::promote::act_as;
 use super::score::Scorer;
 use super::train::Identity;
 use super::{cohort, collect, evaluate, notes};
@@ -31,8 +30,6 @@ use crate::deployment::Deployment;
 
 /// What a challenger is called that is not stored.
 const DRY_RUN: &str = "dry-run";
-/// Runs that are looked through for interrupted ones.
-const LATEST_RUNS: u32 = 1000;
 
 /// One turn.
 #[derive(Debug, Serialize)]
@@ -117,20 +114,35 @@ pub fn turn(deployment: &Deployment, mode: Mode, request: &Request, dry_run: boo
 }
 
 /// Records the runs of turns whose processes are gone as failed.
-fn fail_interrupted(deployment: &Deployment) -> Result<()> {
-    for run in deployment.registry.runs(LATEST_RUNS)? {
-        let of_turn = run.parameters["mode"].as_str().and_then(Mode::of_name).is_some();
-        if run.state != RunState::Running || !of_turn {
+pub fn fail_interrupted(deployment: &Deployment) -> Result<()> {
+    for run in deployment.registry.unfinished_runs()? {
+        if run.parameters["mode"].as_str().and_then(Mode::of_name).is_none() {
             continue;
         }
         let Some(_claim) = Claim::take(deployment, &run.id)? else { continue };
         // It may have ended between the look and the claim.
         if deployment.registry.run(&run.id)?.state == RunState::Running {
-            let because = "interrupted: its process ended before the run did";
-            deployment.registry.fail_run(&run.id, deployment.now(), because)?;
+            fail(deployment, &run, "interrupted: its process ended before the run did")?;
         }
     }
     Ok(())
+}
+
+/// A failed run brings no model any more, so what it wrote goes.
+fn fail(deployment: &Deployment, run: &Run, because: &str) -> Result<()> {
+    deployment.registry.fail_run(&run.id, deployment::now(), because)?;
+    let Some(version) = deployment.registry.version_of(&run.id)? else { return Ok(()) };
+    let folder = deployment.data_dir.join(bundle_path(version));
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} cannot be removed", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn bundle_path(version: ModelVersion) -> String {
+    format!("models/{version}")
 }
 
 /// What a challenger is made and measured with.
@@ -164,9 +176,9 @@ impl Round<'_> {
         let lineage = registry.run(&self.champion.run)?;
         let parameters = json!({
             "mode": self.mode.name(), "parent": self.champion.version, "cases": plan.cases(),
-            "requested_by": self.request.by,
+            "requested_by": self.request.by, "job": self.request.attempt.map(|attempt| attempt.job),
         });
-        registry.start_run(&NewRun {
+        let run = registry.start_run(&NewRun {
             id: &run,
             started_at: self.deployment.now(),
             dataset_version: self.newest.version,
@@ -174,17 +186,12 @@ impl Round<'_> {
             seed: lineage.seed,
             parameters: &parameters,
         })?;
-        match self.make(plan, &run, turn) {
-            Ok(()) => {
-                let decision = turn.decision;
-                registry.finish_run(&run, self.deployment.now(), &json!({ "decision": decision }))?;
-                Ok(())
+        self.make(plan, &run.id, turn).inspect_err(|error| {
+            // One that was given up for dead has been recorded already.
+            if let Err(unknown) = fail(self.deployment, &run, &format!("{error:#}")) {
+                tracing::warn!(run = run.id, error = format!("{unknown:#}"), "the run's end is not recorded");
             }
-            Err(error) => {
-                registry.fail_run(&run, self.deployment.now(), &format!("{error:#}"))?;
-                Err(error)
-            }
-        }
+        })
     }
 
     fn make(&self, plan: Plan<'_>, run: &str, turn: &mut Turn) -> Result<()> {
@@ -193,7 +200,7 @@ impl Round<'_> {
         let (cohort, before) = self.counted(&made)?;
         let version = deployment.registry.take_version(run)?;
         let bundle = self.finish(made, &cohort, &version.to_string(), run)?;
-        let path = format!("models/{version}");
+        let path = bundle_path(version);
         // The disk and the processor do not wait for each other.
         let (digest, measured) = std::thread::scope(|scope| {
             let digest = scope.spawn(|| bundle.write(&deployment.data_dir.join(&path)));
@@ -201,25 +208,24 @@ impl Round<'_> {
             (digest.join(), measured)
         });
         let digest = digest.map_err(|_| anyhow!("the thread that writes the bundle failed"))??;
-        let mut measured = measured?;
-        measured.model = Some(version);
-        let model = act_as(deployment, &self.request.by, "retrained", |act| {
-            let new = NewModel { version, bundle_path: &path, bundle_digest: &digest };
-            Ok(deployment.registry.register(&new, act)?)
-        })?;
-        act_as(deployment, &self.request.by, &format!("run {run}"), |act| {
-            Ok(deployment.registry.record_evaluation(version, &measured.validation, act)?)
-        })?;
-        turn.challenger = Some(measured);
-        decide::decide(deployment, self.request, &model, run, turn)?;
-        // Nothing is decided by it, so it comes last.
-        if deployment.registry.test_opening(self.champion.version)?.is_some() {
-            let after = Scorer::of(learn::Model::of(&bundle)?);
-            evaluate::open_test(deployment, version, || {
-                evaluate::evaluate(&after, &cohort, Set::Test, self.newest)
-            })?;
+        turn.challenger = Some(Measured { model: Some(version), ..measured? });
+        let new = NewModel { version, bundle_path: &path, bundle_digest: &digest };
+        decide::decide(deployment, self.request, &new, run, turn)?;
+        if let Err(error) = self.test(&bundle, version, &cohort) {
+            // Nothing is decided by it, and `hoofbeat evaluate` makes up for it.
+            tracing::warn!(model = %version, error = format!("{error:#}"), "its test set was not evaluated");
         }
         Ok(())
+    }
+
+    /// Opens the test set for the challenger where it was opened for the champion.
+    fn test(&self, challenger: &Bundle, version: ModelVersion, cohort: &Cohort) -> Result<()> {
+        if self.deployment.registry.test_opening(self.champion.version)?.is_none() {
+            return Ok(());
+        }
+        let after = Scorer::of(learn::Model::of(challenger)?);
+        let measure = || evaluate::evaluate(&after, cohort, Set::Test, self.newest);
+        evaluate::open_test(self.deployment, version, measure).map(drop)
     }
 
     /// The counted cases of the newest dataset version, and the champion.
