@@ -212,9 +212,9 @@ impl Watch {
         let Some(mut worker) = self.worker.take() else { return Ok(()) };
         let registry = &self.deployment.registry;
         let job = registry.job(worker.attempt.job);
-        let under_way = |job: &Job| job.state == JobState::Running && job.under_way() == worker.attempt;
+        let given_up = |job: &Job| job.state == JobState::Queued || job.under_way() != worker.attempt;
         match (worker.child.try_wait()?, job) {
-            (None, Ok(job)) if !under_way(&job) && job.state != JobState::Succeeded => {
+            (None, Ok(job)) if given_up(&job) => {
                 tracing::warn!(job = job.id, "its process was given up for dead: stopped");
                 worker.child.kill()?;
                 worker.child.wait()?;
@@ -227,7 +227,7 @@ impl Watch {
                 let said = worker.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 registry.let_go(worker.attempt)?;
                 let job = job?;
-                match under_way(&job) {
+                match job.state == JobState::Running {
                     true => self.last_words = if said.is_empty() { status.to_string() } else { said },
                     false => tracing::info!(job = job.id, state = ?job.state, "job ended"),
                 }

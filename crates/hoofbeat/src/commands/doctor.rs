@@ -240,9 +240,7 @@ fn registry(deployment: &Deployment, findings: &mut Findings) {
 
 fn predictions(deployment: &Deployment, findings: &mut Findings) {
     match PredictionReader::open(&deployment.data_dir.join("predictions")).check() {
-        Ok(check) if check.damage.is_empty() => {
-            findings.well("log", format!("{} predictions", check.records))
-        }
+        Ok(check) if check.is_sound() => findings.well("log", format!("{} predictions", check.records)),
         Ok(check) => findings.wrong(
             "log",
             format!("{} damaged places in the prediction log", check.damage.len()),

@@ -1,11 +1,11 @@
 //! The prediction log: every answer is durable here before it is given.
 //!
-//! Records are opaque bytes in numbered segment files (`000001.log`, ...). One writer thread takes
-//! whatever records wait, writes them in one `write`, makes them durable in one `fdatasync`, and only
+//! Records are opaque bytes in numbered segment files (`000001.log`, ...). Every process that writes has a segment
+//! of its own ([`tail`]), so that replicas share one log. One writer thread in it takes whatever records wait, writes them in one `write`, makes them durable in one `fdatasync`, and only
 //! then acknowledges each of them (group commit; Gray & Reuter, *Transaction Processing*, 1993, 10.4).
 //! The identifier of a record carries its place, so reading one needs no index: see [`frame`].
 //!
-//! A crash can tear only what was not acknowledged; the writer truncates such a tail when it opens.
+//! A crash can tear only what was not acknowledged; the next writer truncates such a tail when it opens.
 //! Damage anywhere else is never truncated: the segment is closed, a new one begins, and
 //! [`PredictionReader::check`] reports it.
 
@@ -14,6 +14,7 @@ mod frame;
 mod queue;
 mod reader;
 mod segment;
+mod tail;
 mod writer;
 
 use std::future::Future;
@@ -25,8 +26,6 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::lock::Lock;
-
 pub use erase::{erase, find};
 pub use frame::MAX_PAYLOAD;
 pub use reader::{Damage, LogCheck, PredictionReader, Scan};
@@ -36,7 +35,9 @@ pub use reader::{Damage, LogCheck, PredictionReader, Scan};
 pub enum LogError {
     #[error("prediction log {path}: {source}")]
     Io { path: PathBuf, source: Arc<std::io::Error> },
-    #[error("prediction log {path} is being written by another process")]
+    #[error(
+        "prediction log: {path} is held by another process; an older program that still runs has to be stopped first"
+    )]
     Locked { path: PathBuf },
     #[error("a record of {bytes} bytes is larger than the log takes ({MAX_PAYLOAD} bytes)")]
     TooLarge { bytes: usize },
@@ -80,10 +81,10 @@ pub struct PredictionLog {
 }
 
 impl PredictionLog {
-    /// Opens or creates the log in `dir`, truncates a torn tail and takes the write lock.
+    /// Opens or creates the log in `dir` and truncates what writers that are gone have torn. Others may write to it, too.
     ///
     /// # Errors
-    /// [`LogError::Locked`] when another process (or another value in this one) writes to it; [`LogError::Io`].
+    /// [`LogError::Locked`] when a program writes to it that is older than shared logs; [`LogError::Io`].
     pub fn open(dir: &Path) -> Result<Self, LogError> {
         Self::open_with(dir, LogOptions::default())
     }
@@ -91,9 +92,7 @@ impl PredictionLog {
     /// [`PredictionLog::open`] with sizes of one's own.
     pub fn open_with(dir: &Path, options: LogOptions) -> Result<Self, LogError> {
         std::fs::create_dir_all(dir).map_err(LogError::io(dir))?;
-        let path = dir.join("LOCK");
-        let lock = Lock::take(&path).map_err(LogError::io(&path))?.ok_or(LogError::Locked { path })?;
-        let writer = Arc::new(writer::Writer::start(dir, options, lock)?);
+        let writer = Arc::new(writer::Writer::start(dir, options)?);
         let reader = PredictionReader::open(dir);
         Ok(PredictionLog { writer, reader })
     }

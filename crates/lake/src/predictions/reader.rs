@@ -30,7 +30,7 @@ pub struct Damage {
     pub segment: u32,
     pub offset: u32,
     pub bytes: u32,
-    /// At the end of the newest segment: what a crash leaves, no acknowledged record is lost.
+    /// At the end of a segment that is being written, or was when its writer died: no acknowledged record is lost.
     pub torn_tail: bool,
 }
 
@@ -94,12 +94,12 @@ impl PredictionReader {
         }
     }
 
-    /// All records, oldest first.
+    /// All records, oldest first; those that several processes wrote at the same time, segment by segment.
     pub fn scan(&self) -> Result<Scan, LogError> {
         self.scan_after(None)
     }
 
-    /// The records after the one named `after` (all of them for `None`), oldest first. Records appended
+    /// The records whose places lie after that of the one named `after` (all of them for `None`), in order. Records appended
     /// while scanning may or may not appear. Damaged stretches are skipped; [`PredictionReader::check`] names them.
     pub fn scan_after(&self, after: Option<Uuid>) -> Result<Scan, LogError> {
         let from = after.and_then(Address::from_id);
@@ -119,13 +119,16 @@ impl PredictionReader {
     pub fn check(&self) -> Result<LogCheck, LogError> {
         let mut check = LogCheck::default();
         let segments = self.segments()?;
+        let open = if segments.is_empty() { Vec::new() } else { segment::list_marks(&self.dir)? };
         for &segment in &segments {
             let bytes = read_segment(&self.dir, segment)?;
             check.segments += 1;
             check.bytes += bytes.len() as u64;
             let start = usize::min(MAGIC.len(), bytes.len());
             if bytes[..start] != MAGIC {
-                check.damage.push(Damage { segment, offset: 0, bytes: start as u32, torn_tail: false });
+                // Of one that is being made this is not there yet.
+                let torn_tail = start < MAGIC.len() && open.contains(&segment);
+                check.damage.push(Damage { segment, offset: 0, bytes: start as u32, torn_tail });
             }
             for span in frame::walk(&bytes, start) {
                 match span {
@@ -135,7 +138,7 @@ impl PredictionReader {
                         segment,
                         offset,
                         bytes: len,
-                        torn_tail: Some(&segment) == segments.last()
+                        torn_tail: (open.contains(&segment) || Some(&segment) == segments.last())
                             && (offset + len) as usize == bytes.len(),
                     }),
                 }

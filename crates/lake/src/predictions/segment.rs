@@ -14,12 +14,26 @@ pub(crate) fn path(dir: &Path, segment: u32) -> PathBuf {
     dir.join(format!("{segment:06}.log"))
 }
 
+/// Beside a segment that a writer lets grow.
+pub(crate) fn mark(dir: &Path, segment: u32) -> PathBuf {
+    dir.join(format!("{segment:06}.open"))
+}
+
 /// Numbers of the segments in `dir`, ascending.
 pub(crate) fn list(dir: &Path) -> Result<Vec<u32>, LogError> {
+    numbers(dir, ".log")
+}
+
+/// Numbers of the segments in `dir` that have a mark, ascending.
+pub(crate) fn list_marks(dir: &Path) -> Result<Vec<u32>, LogError> {
+    numbers(dir, ".open")
+}
+
+fn numbers(dir: &Path, ending: &str) -> Result<Vec<u32>, LogError> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(LogError::io(dir))? {
         let name = entry.map_err(LogError::io(dir))?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(".log"));
+        let number = name.to_str().and_then(|name| name.strip_suffix(ending));
         found.extend(number.and_then(|number| number.parse::<u32>().ok()));
     }
     found.sort_unstable();
@@ -40,7 +54,7 @@ pub(crate) fn create(dir: &Path, segment: u32) -> Result<File, LogError> {
     Ok(file)
 }
 
-/// How the last segment was found when the writer opened.
+/// How a segment without a writer was found.
 pub(crate) enum Recovered {
     /// Whole (after truncation where a crash tore the end): writing goes on at byte `end`.
     Usable { file: File, end: u32 },

@@ -63,16 +63,58 @@ fn forged_and_foreign_ids_find_nothing() {
 }
 
 #[test]
-fn one_writer_only_while_readers_may_come() {
+fn several_writers_share_a_log_and_whoever_comes_next_goes_on_with_what_they_left() {
     let dir = tempfile::tempdir().unwrap();
-    let log = PredictionLog::open(dir.path()).unwrap();
-    assert!(matches!(PredictionLog::open(dir.path()), Err(LogError::Locked { .. })));
-    let id = log.append(b"a").wait().unwrap();
-    assert_eq!(PredictionReader::open(dir.path()).get(id).unwrap().unwrap(), b"a");
-    drop(log);
-    PredictionLog::open(dir.path()).unwrap();
+    let options = LogOptions { segment_bytes: 16 << 10, ..LogOptions::default() };
+    let mut written = HashMap::new();
+    for round in 0..3u8 {
+        let logs = [0, 1].map(|_| PredictionLog::open_with(dir.path(), options).unwrap());
+        std::thread::scope(|scope| {
+            let write = |log: &PredictionLog, writer: u8| -> Vec<(Uuid, Vec<u8>)> {
+                let payload = |n: u8| vec![round, writer, n].repeat(100);
+                (0..200u8).map(|n| (log.append(payload(n)).wait().unwrap(), payload(n))).collect()
+            };
+            let writers = [0u8, 1].map(|writer| (writer, &logs[usize::from(writer)]));
+            let writers = writers.map(|(writer, log)| scope.spawn(move || write(log, writer)));
+            writers.into_iter().for_each(|writer| written.extend(writer.join().unwrap()));
+        });
+        // Each finds what the other wrote.
+        for (id, payload) in &written {
+            assert!(logs.iter().all(|log| log.get(*id).unwrap().as_ref() == Some(payload)));
+        }
+        assert_eq!(marks(dir.path()), 2, "one segment each grows");
+    }
+    assert_eq!(written.len(), 3 * 2 * 200);
+    let reader = PredictionReader::open(dir.path());
+    let stored: HashMap<Uuid, Vec<u8>> = all(&reader).into_iter().collect();
+    assert_eq!(stored, written);
+    assert!(reader.check().unwrap().damage.is_empty());
+    // A writer alone goes on with the newest segment that was left open, and closes the other.
+    drop(PredictionLog::open_with(dir.path(), options).unwrap());
+    assert_eq!(marks(dir.path()), 1);
     let nowhere = PredictionReader::open(&dir.path().join("nowhere"));
-    assert_eq!((nowhere.get(id).unwrap(), all(&nowhere).len()), (None, 0));
+    assert_eq!((nowhere.get(*written.keys().next().unwrap()).unwrap(), all(&nowhere).len()), (None, 0));
+}
+
+#[test]
+fn a_log_that_an_older_program_holds_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = PredictionLog::open(dir.path()).unwrap().append(b"a").wait().unwrap();
+    std::fs::remove_file(dir.path().join("000001.open")).unwrap();
+    // Its last segment is gone on with.
+    let log = PredictionLog::open(dir.path()).unwrap();
+    log.append(b"b").wait().unwrap();
+    assert_eq!((segments(dir.path()).len(), log.get(id).unwrap().unwrap()), (1, b"a".to_vec()));
+    drop(log);
+    let held = std::fs::File::open(dir.path().join("LOCK")).unwrap();
+    held.lock().unwrap();
+    assert!(matches!(PredictionLog::open(dir.path()), Err(LogError::Locked { .. })));
+}
+
+/// Segments that are, or were, being written.
+fn marks(dir: &Path) -> usize {
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|end| end == "open")).count()
 }
 
 #[test]
@@ -162,6 +204,7 @@ fn a_crash_while_a_segment_is_made_is_no_obstacle() {
     for left in [&b""[..], b"HBPL"] {
         let dir = tempfile::tempdir().unwrap();
         let id = PredictionLog::open(dir.path()).unwrap().append(b"a").wait().unwrap();
+        std::fs::write(dir.path().join("000002.open"), "").unwrap();
         std::fs::write(dir.path().join("000002.log"), left).unwrap();
         let log = PredictionLog::open(dir.path()).unwrap();
         let next = log.append(b"b").wait().unwrap();

@@ -1,11 +1,15 @@
 //! Jobs, leases and schedules: each slot once, whoever asks and whoever dies.
 
-use registry::{Error, JobState, NewJob};
+use std::time::Duration;
+
+use registry::{Attempt, Error, JobState, Lease, NewJob};
 use serde_json::json;
 use tempfile::tempdir;
-use time::Duration;
 
-use crate::{NOON, act, open};
+use crate::{NOON, act, behind, open};
+
+/// Nothing ends by itself while a test runs.
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
 fn a_slot_has_one_job_and_one_attempt_at_a_time() {
@@ -18,38 +22,71 @@ fn a_slot_has_one_job_and_one_attempt_at_a_time() {
     let stolen = registry.queue_job(&NewJob { kind: "orphan", ..slot }, &act("3"));
     assert!(matches!(stolen, Err(Error::Conflict { .. })));
 
-    let first = registry.start_job(job.id, NOON).unwrap().unwrap();
+    let first = registry.start_job(job.id, NOON, HOUR).unwrap().unwrap();
     assert_eq!((first.state, first.attempt), (JobState::Running, 1));
-    assert_eq!(other.start_job(job.id, NOON).unwrap(), None, "somebody else has begun it");
+    assert_eq!(other.start_job(job.id, NOON, HOUR).unwrap(), None, "somebody else has begun it");
+    let [dead, next] = [1, 2].map(|number| Attempt { job: job.id, number });
+    assert!(registry.renew_attempt(dead, HOUR).unwrap() && !registry.renew_attempt(next, HOUR).unwrap());
+    assert_eq!(other.revive_job(job.id, 3, "", NOON).unwrap(), None, "its lease holds");
     // Its process is gone: another attempt; what the first one says then counts for nothing.
-    assert!(other.requeue_job(job.id, 1).unwrap() && !other.requeue_job(job.id, 1).unwrap());
-    let second = other.start_job(job.id, NOON).unwrap().unwrap();
-    assert_eq!(second.attempt, 2);
+    registry.let_go(next).unwrap();
+    assert_eq!(other.revive_job(job.id, 3, "", NOON).unwrap(), None, "nobody let go what is not theirs");
+    registry.let_go(dead).unwrap();
+    assert_eq!(other.revive_job(job.id, 3, "", NOON).unwrap().unwrap().state, JobState::Queued);
+    assert_eq!(other.revive_job(job.id, 3, "", NOON).unwrap(), None);
+    let second = other.start_job(job.id, NOON, HOUR).unwrap().unwrap();
+    assert_eq!(second.under_way(), next);
+    assert!(!registry.renew_attempt(dead, HOUR).unwrap());
+    registry.let_go(dead).unwrap();
     let outcome = json!({"decision": "hold"});
-    assert!(matches!(registry.end_job(job.id, 1, Ok(&outcome), NOON), Err(Error::Conflict { .. })));
-    let done = other.end_job(job.id, 2, Ok(&outcome), NOON).unwrap();
+    assert!(matches!(registry.end_job(dead, Ok(&outcome), NOON), Err(Error::Conflict { .. })));
+    let done = other.end_job(next, Ok(&outcome), NOON).unwrap();
     assert_eq!((done.state, &done.outcome), (JobState::Succeeded, &Some(outcome.clone())));
-    assert!(matches!(other.end_job(job.id, 2, Err("late"), NOON), Err(Error::Conflict { .. })));
+    assert!(matches!(other.end_job(next, Err("late"), NOON), Err(Error::Conflict { .. })));
+    assert_eq!(other.end_job(next, Ok(&json!({})), NOON).unwrap(), done, "the first outcome stays");
     assert!(registry.unfinished_jobs().unwrap().is_empty());
     assert_eq!(registry.jobs(10).unwrap(), [done]);
     assert!(matches!(registry.job(u64::MAX), Err(Error::UnknownJob(_))));
 }
 
 #[test]
-fn a_lease_passes_on_when_it_ends_and_its_fence_grows() {
+fn a_job_whose_process_keeps_dying_is_given_up() {
     let dir = tempdir().unwrap();
     let registry = open(dir.path());
-    let length = Duration::seconds(30);
-    let take = |holder, after: i64| {
-        let lease = registry.take_lease("keeper", holder, NOON + Duration::seconds(after), length).unwrap();
-        lease.map(|lease| lease.fence)
-    };
-    assert_eq!([take("a", 0), take("b", 10), take("a", 20), take("b", 49)], [Some(1), None, Some(1), None]);
-    assert_eq!([take("b", 50), take("a", 51)], [Some(2), None]);
-    registry.give_back_lease("keeper", "a", NOON).unwrap();
-    assert_eq!(take("a", 52), None, "only its holder gives it back");
-    registry.give_back_lease("keeper", "b", NOON + Duration::seconds(52)).unwrap();
-    assert_eq!(take("a", 53), Some(3));
+    let job = registry.queue_job(&NewJob { kind: "full", slot: "s" }, &act("1")).unwrap();
+    for attempt in 1..=3 {
+        let begun = registry.start_job(job.id, NOON, HOUR).unwrap().unwrap();
+        assert_eq!(begun.attempt, attempt);
+        // Its process dies without a word: the lease ends.
+        behind(dir.path(), "UPDATE leases SET renewed_at = renewed_at - 3600000");
+        let revived = registry.revive_job(job.id, 3, "it keeps dying", NOON).unwrap().unwrap();
+        let expected = if attempt < 3 { JobState::Queued } else { JobState::Failed };
+        assert_eq!(revived.state, expected);
+    }
+    assert_eq!(registry.job(job.id).unwrap().error.as_deref(), Some("it keeps dying"));
+}
+
+#[test]
+fn a_lease_passes_on_when_it_ends_however_the_databases_clock_jumps() {
+    let dir = tempdir().unwrap();
+    let registry = open(dir.path());
+    let lease = |holder| Lease { name: "keeper", holder, length: HOUR };
+    let take = |holder| registry.take_lease(&lease(holder)).unwrap();
+    assert_eq!([take("a"), take("b"), take("a"), take("b")], [true, false, true, false]);
+    let renewed = registry.lease_renewed("keeper").unwrap();
+    assert!(renewed.is_some() && registry.lease_renewed("nothing").unwrap().is_none());
+    for (ahead, passes) in [(-3_500_000, false), (-3_600_000, true), (3_500_000, false), (3_700_000, true)] {
+        assert!(take("a"));
+        behind(dir.path(), &format!("UPDATE leases SET renewed_at = renewed_at + {ahead}"));
+        assert_eq!((registry.lease_renewed("keeper").unwrap().is_none(), take("b")), (passes, passes));
+        // Who was merely slow takes an ended lease on, if nobody else has it.
+        assert_eq!(registry.renew_lease(&lease("a")).unwrap(), !passes);
+        registry.give_back_lease("keeper", "b").unwrap();
+    }
+    registry.give_back_lease("keeper", "b").unwrap();
+    assert!(take("a") && !take("b"), "only its holder gives it back");
+    registry.give_back_lease("keeper", "a").unwrap();
+    assert!(take("b"));
 }
 
 #[test]
@@ -57,9 +94,9 @@ fn a_schedule_remembers_when_it_began() {
     let dir = tempdir().unwrap();
     let registry = open(dir.path());
     let since = registry.schedule_since("full", NOON).unwrap();
-    assert_eq!(registry.schedule_since("full", NOON + Duration::days(9)).unwrap(), since);
+    assert_eq!(registry.schedule_since("full", NOON + time::Duration::days(9)).unwrap(), since);
     assert_eq!(
-        registry.schedule_since("orphan", NOON + Duration::days(9)).unwrap(),
-        NOON + Duration::days(9)
+        registry.schedule_since("orphan", NOON + time::Duration::days(9)).unwrap(),
+        NOON + time::Duration::days(9)
     );
 }

@@ -6,6 +6,7 @@ mod alerts;
 mod audit_chain;
 mod champions;
 mod changes;
+mod conclusions;
 mod crash;
 mod jobs;
 mod opinions;
@@ -74,6 +75,20 @@ pub(crate) fn exists(dir: &Path, query: &str, key: &str) -> bool {
         Err(_) => {
             let raw = rusqlite::Connection::open(dir.join("registry.db")).unwrap();
             raw.prepare(query).unwrap().exists([key]).unwrap()
+        }
+    }
+}
+
+/// Changes the database behind the registry's back.
+pub(crate) fn behind(dir: &Path, sql: &str) {
+    match std::env::var(postgres::SERVER) {
+        Ok(server) => {
+            let address = postgres::database(&server, dir);
+            ::postgres::Client::connect(&address, ::postgres::NoTls).unwrap().batch_execute(sql).unwrap();
+        }
+        Err(_) => {
+            let raw = rusqlite::Connection::open(dir.join("registry.db")).unwrap();
+            raw.execute_batch(sql).unwrap();
         }
     }
 }
