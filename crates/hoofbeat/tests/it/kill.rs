@@ -14,8 +14,9 @@ const CLIENTS: u64 = 4;
 const ROWS: u64 = 3_000;
 const REFUSED: u64 = 40;
 
-fn kills() -> u64 {
-    std::env::var("HOOFBEAT_KILLS").map_or(8, |kills| kills.parse().unwrap())
+/// How often to kill.
+pub(crate) fn kills(usual: u64) -> u64 {
+    std::env::var("HOOFBEAT_KILLS").map_or(usual, |kills| kills.parse().unwrap())
 }
 
 /// Asks until the server is gone; the answers that came whole.
@@ -53,7 +54,7 @@ fn a_killed_server_has_kept_every_answered_prediction() {
     let mut server = Server::start(&deployment);
     let mut round = 0;
     // On a slow machine less is answered: kill until there is something to lose.
-    while round < kills() || (all == 0 && round < 20 * kills()) {
+    while round < kills(8) || (all == 0 && round < 20 * kills(8)) {
         round += 1;
         let acknowledged = Mutex::new(Vec::new());
         let moment = Duration::from_millis(dice.below(400));
@@ -122,7 +123,7 @@ fn a_killed_ingest_leaves_the_dataset_before_or_after() {
     assert_eq!(before, (ROWS, REFUSED));
     let mut round = 0;
     // However the machine's load changes: kill until some kill has hit an ingest under way.
-    while round < kills() || (after == round && round < 20 * kills()) {
+    while round < kills(8) || (after == round && round < 20 * kills(8)) {
         round += 1;
         case_file(&deployment, round);
         let mut command = deployment.command(LINE.split(' '));

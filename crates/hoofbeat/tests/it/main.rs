@@ -21,7 +21,10 @@ mod nhanes;
 mod notes;
 mod orphan;
 mod page;
+#[path = "../../../registry/tests/it/postgres_server.rs"]
+mod postgres_server;
 mod privacy;
+mod replicas;
 mod rest;
 #[path = "../../../lake/tests/it/s3_server.rs"]
 mod s3_server;

@@ -22,6 +22,8 @@ fn deployment() -> Deployment {
     .into_iter()
     .fold(small_study(), |study, (from, to)| replaced(&study, from, to));
     let deployment = Deployment::with_study(&study);
+    let brief = deployment.read("hoofbeat.toml") + "[registry]\nlease_seconds = 3\n";
+    deployment.write("hoofbeat.toml", &brief);
     deployment.ok("synth --rows 5000 --seed 4 --out cohort.csv");
     deployment.ok("ingest cohort.csv --source reference");
     deployment

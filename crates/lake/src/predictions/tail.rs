@@ -16,7 +16,7 @@ use super::{LogError, LogOptions};
 use crate::lock::Lock;
 
 /// For the folder's lock. A writer of before there were marks held it as long as it lived.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Tail {
     dir: PathBuf,

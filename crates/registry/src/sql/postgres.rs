@@ -92,7 +92,10 @@ impl Postgres {
 }
 
 fn take_turn(tx: &mut Transaction<'_>) -> Result<()> {
-    tx.batch_execute("SET LOCAL lock_timeout = '10s'")?;
+    // The second lets go of a machine that went to sleep with the turn.
+    tx.batch_execute(
+        "SET LOCAL lock_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '10s'",
+    )?;
     tx.execute("SELECT pg_advisory_xact_lock($1)", &[&WRITERS])?;
     Ok(())
 }

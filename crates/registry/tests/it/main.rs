@@ -11,6 +11,7 @@ mod crash;
 mod jobs;
 mod opinions;
 mod postgres;
+mod postgres_server;
 mod queue;
 mod records;
 mod sources;

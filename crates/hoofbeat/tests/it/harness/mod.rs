@@ -11,7 +11,7 @@ pub(crate) use browser::Browser;
 pub(crate) use http::Client;
 pub(crate) use patient::{Dice, aha_category, random_patient};
 pub(crate) use process::{ended, finished, output};
-pub(crate) use server::Server;
+pub(crate) use server::{Server, signal};
 pub(crate) use table::{Answered, COLUMNS, POSSIBLE_PATIENTS, Table};
 
 use std::ffi::OsStr;
@@ -152,7 +152,13 @@ impl Deployment {
         let mut command = Command::new(binary());
         command.args(arguments).current_dir(self.root()).stdin(Stdio::null());
         command.env("HOOFBEAT_ENGINES", engines());
-        for name in ["HOOFBEAT_DATA_DIR", "HOOFBEAT_STORAGE_URL", "RUST_LOG", "RUST_BACKTRACE"] {
+        for name in [
+            "HOOFBEAT_DATA_DIR",
+            "HOOFBEAT_STORAGE_URL",
+            "HOOFBEAT_REGISTRY_URL",
+            "RUST_LOG",
+            "RUST_BACKTRACE",
+        ] {
             command.env_remove(name);
         }
         command

@@ -15,6 +15,13 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// A free port; the server says which.
 const ANYWHERE: &str = "127.0.0.1:0";
 
+/// Sends a process a signal by its name; false when there is no such process.
+pub(crate) fn signal(process: u32, name: &str) -> bool {
+    let mut command = Command::new("kill");
+    command.args([&format!("-{name}"), &process.to_string()]).stderr(Stdio::null());
+    command.status().unwrap().success()
+}
+
 /// Killed when dropped.
 pub(crate) struct Server {
     child: Child,
@@ -115,8 +122,25 @@ impl Server {
 
     /// Sends the process a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
-        assert!(sent.unwrap().success());
+        assert!(signal(self.child.id(), name));
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The process that works on its job, where it has one.
+    pub(crate) fn worker(&self) -> Option<u32> {
+        let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
+        let ids = processes.filter_map(|name| name.to_str()?.parse::<u32>().ok());
+        let is_child = |id: &u32| {
+            // proc(5), `/proc/PID/stat`, field 4; a process that has just ended has no file any more.
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+            let parent =
+                stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(1)?.parse().ok());
+            parent == Some(self.child.id())
+        };
+        ids.into_iter().find(is_child)
     }
 
     /// The status of a request that may be answered 5xx.
