@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Deployment, Dice, Server, random_patient, signal, small_study};
+use crate::harness::{Deployment, Dice, Server, random_patient, running, signal, small_study};
 use crate::kill::kills;
 use crate::postgres_server::Server as Postgres;
 
@@ -118,27 +118,16 @@ impl House {
     }
 }
 
-/// The server that runs schedules and jobs: the last that said so.
-fn leader(servers: &[Server; 2]) -> usize {
+/// Waits until one of the servers has a process that works on a job: which server, and the process.
+fn wait_for_work(servers: &[Server; 2]) -> (usize, u32) {
     let since = Instant::now();
     loop {
-        let says = |server: &Server| server.said().contains("this server runs schedules and jobs");
-        if let Some(found) = servers.iter().position(says) {
-            return found;
+        for (at, server) in servers.iter().enumerate() {
+            if let Some(worker) = server.worker() {
+                return (at, worker);
+            }
         }
-        assert!(since.elapsed() < PATIENCE, "nobody runs the schedules");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// Waits until a server's process works on a job.
-fn wait_for_worker(server: &Server) -> u32 {
-    let since = Instant::now();
-    loop {
-        if let Some(worker) = server.worker() {
-            return worker;
-        }
-        assert!(since.elapsed() < PATIENCE, "no work begins:\n{}", server.said());
+        assert!(since.elapsed() < PATIENCE, "no work begins:\n{}\n{}", servers[0].said(), servers[1].said());
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -175,27 +164,23 @@ fn what_is_owed_is_done_once_and_both_servers_serve_it() {
 fn a_machine_that_sleeps_through_its_lease_wakes_up_and_changes_nothing() {
     let house = House::open();
     let servers = [0, 1].map(|_| Server::start(&house.deployment));
-    let asleep = leader(&servers);
-    house.ask(&servers[asleep], 1);
-    let worker = wait_for_worker(&servers[asleep]);
-    for process in [worker, servers[asleep].pid()] {
-        assert!(signal(process, "STOP"));
-    }
+    house.ask(&servers[0], 1);
+    let (asleep, worker) = wait_for_work(&servers);
+    assert!(signal(servers[asleep].pid(), "STOP") && signal(worker, "STOP"));
     let jobs = house.wait_for_jobs(1);
-    assert_eq!((&jobs[0]["state"], &jobs[0]["attempt"]), (&json!("succeeded"), &json!(2)), "{jobs:?}");
-    for process in [worker, servers[asleep].pid()] {
-        assert!(signal(process, "CONT"));
-    }
-    // It goes on where it was and is refused, or is stopped by its server.
+    assert_eq!(jobs[0]["state"], "succeeded", "{jobs:?}");
+    assert!(jobs[0]["attempt"].as_u64() > Some(1), "{jobs:?}");
+    // The work goes on where it was, to its end, and is refused; then the server wakes up, too.
+    assert!(signal(worker, "CONT"));
     let since = Instant::now();
-    while servers[asleep].worker().is_some() {
-        assert!(since.elapsed() < PATIENCE, "the sleeper's work goes on");
+    while running(worker).is_some() {
+        assert!(since.elapsed() < PATIENCE, "the sleeper's work does not end");
         std::thread::sleep(Duration::from_millis(50));
     }
+    assert!(signal(servers[asleep].pid(), "CONT"));
     assert_eq!(house.jobs(), jobs);
-    servers.iter().for_each(|server| {
-        server.wait_for_model(jobs[0]["outcome"]["challenger"]["model"].as_str().unwrap())
-    });
+    let model = jobs[0]["outcome"]["challenger"]["model"].as_str().unwrap();
+    servers.iter().for_each(|server| server.wait_for_model(model));
     servers.map(Server::stop);
     house.assert_each_once(1);
 }
@@ -207,9 +192,8 @@ fn no_job_is_lost_or_done_twice_whoever_is_killed_and_when() {
     let (mut dice, mut hit) = (Dice(17), 0);
     let rounds = kills(3);
     for round in 0..rounds {
-        let at = leader(&servers);
-        house.ask(&servers[1 - at], round);
-        let worker = wait_for_worker(&servers[at]);
+        house.ask(&servers[(round % 2) as usize], round);
+        let (at, worker) = wait_for_work(&servers);
         // Most turns are longer than that; the others end before the kill.
         std::thread::sleep(Duration::from_millis(dice.below(4_000)));
         hit += u64::from(servers[at].worker() == Some(worker));

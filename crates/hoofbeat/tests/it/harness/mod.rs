@@ -11,7 +11,7 @@ pub(crate) use browser::Browser;
 pub(crate) use http::Client;
 pub(crate) use patient::{Dice, aha_category, random_patient};
 pub(crate) use process::{ended, finished, output};
-pub(crate) use server::{Server, signal};
+pub(crate) use server::{Server, running, signal};
 pub(crate) use table::{Answered, COLUMNS, POSSIBLE_PATIENTS, Table};
 
 use std::ffi::OsStr;

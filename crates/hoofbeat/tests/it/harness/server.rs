@@ -22,6 +22,14 @@ pub(crate) fn signal(process: u32, name: &str) -> bool {
     command.status().unwrap().success()
 }
 
+/// The parent of a process that has not ended (proc(5), `/proc/PID/stat`, fields 3 and 4).
+pub(crate) fn running(process: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    fields.next().filter(|state| *state != "Z")?;
+    fields.next()?.parse().ok()
+}
+
 /// Killed when dropped.
 pub(crate) struct Server {
     child: Child,
@@ -132,15 +140,8 @@ impl Server {
     /// The process that works on its job, where it has one.
     pub(crate) fn worker(&self) -> Option<u32> {
         let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
-        let ids = processes.filter_map(|name| name.to_str()?.parse::<u32>().ok());
-        let is_child = |id: &u32| {
-            // proc(5), `/proc/PID/stat`, field 4; a process that has just ended has no file any more.
-            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-            let parent =
-                stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(1)?.parse().ok());
-            parent == Some(self.child.id())
-        };
-        ids.into_iter().find(is_child)
+        let mut ids = processes.filter_map(|name| name.to_str()?.parse::<u32>().ok());
+        ids.find(|&id| running(id) == Some(self.child.id()))
     }
 
     /// The status of a request that may be answered 5xx.
