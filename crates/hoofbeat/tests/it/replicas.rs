@@ -19,8 +19,7 @@ const HEADER: &str = "case_id,patient_id,recorded_at,age_years,gender,blood_type
 /// A deployment whose registry is in a PostgreSQL server of its own, with a champion.
 struct House {
     deployment: Deployment,
-    /// Ends after the deployment's servers.
-    _postgres: Postgres,
+    postgres: Postgres,
 }
 
 impl House {
@@ -37,7 +36,7 @@ impl House {
         deployment.ok("ingest first.csv --source reference");
         deployment.ok("train --seed 1");
         deployment.ok("model promote m-0001");
-        House { deployment, _postgres: postgres }
+        House { deployment, postgres }
     }
 
     /// Brings twenty new confirmed cases; of an orphan disease, the schedule owes a turn at once.
@@ -181,7 +180,7 @@ fn a_machine_that_sleeps_through_its_lease_wakes_up_and_changes_nothing() {
     assert_eq!(house.jobs(), jobs);
     let model = jobs[0]["outcome"]["challenger"]["model"].as_str().unwrap();
     servers.iter().for_each(|server| server.wait_for_model(model));
-    servers.map(Server::stop);
+    servers.into_iter().for_each(|server| drop(server.stop()));
     house.assert_each_once(1);
 }
 
@@ -190,15 +189,20 @@ fn no_job_is_lost_or_done_twice_whoever_is_killed_and_when() {
     let house = House::open();
     let mut servers = [0, 1].map(|_| Server::start(&house.deployment));
     let (mut dice, mut hit) = (Dice(17), 0);
-    let rounds = kills(3);
+    let rounds = kills(4);
     for round in 0..rounds {
         house.ask(&servers[(round % 2) as usize], round);
         let (at, worker) = wait_for_work(&servers);
         // Most turns are longer than that; the others end before the kill.
         std::thread::sleep(Duration::from_millis(dice.below(4_000)));
         hit += u64::from(servers[at].worker() == Some(worker));
-        // The server with its work, the server alone, its work alone.
-        let (server, work) = [(true, true), (true, false), (false, true)][(round % 3) as usize];
+        let (server, work) = match round % 4 {
+            0 => (true, true),
+            1 => (true, false),
+            2 => (false, true),
+            // The database instead.
+            _ => (false, false),
+        };
         if server {
             servers[at].signal("KILL");
         }
@@ -208,13 +212,15 @@ fn no_job_is_lost_or_done_twice_whoever_is_killed_and_when() {
         }
         if server {
             servers[at] = Server::start(&house.deployment);
+        } else if !work {
+            house.postgres.crash();
         }
         let jobs = house.wait_for_jobs(1 + round as usize);
         assert_eq!(jobs.last().unwrap()["state"], "succeeded", "round {round}: {jobs:?}");
     }
     let model = house.deployment.json("model show")["model"]["version"].as_str().unwrap().to_owned();
     servers.iter().for_each(|server| server.wait_for_model(&model));
-    servers.map(Server::stop);
+    servers.into_iter().for_each(|server| drop(server.stop()));
     house.assert_each_once(rounds as usize);
     assert!(hit > 0, "every kill came too late");
     eprintln!("{rounds} kills, {hit} of them in the middle of a turn: each slot was done once");
