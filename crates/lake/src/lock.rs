@@ -2,10 +2,6 @@
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
-use std::time::{Duration, Instant};
-
-/// Between two looks of one who waits.
-const PAUSE: Duration = Duration::from_millis(2);
 
 /// An exclusive lock on a file, held while this value lives and gone with its process.
 #[derive(Debug)]
@@ -19,18 +15,6 @@ impl Lock {
             Ok(()) => Ok(Some(Lock(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
-        }
-    }
-
-    /// Waits for it; `None` when somebody else still holds it after `patience`.
-    pub(crate) fn wait(path: &Path, patience: Duration) -> std::io::Result<Option<Lock>> {
-        let since = Instant::now();
-        loop {
-            let taken = Lock::take(path)?;
-            if taken.is_some() || since.elapsed() >= patience {
-                return Ok(taken);
-            }
-            std::thread::sleep(PAUSE);
         }
     }
 }

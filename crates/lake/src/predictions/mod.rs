@@ -1,11 +1,12 @@
 //! The prediction log: every answer is durable here before it is given.
 //!
-//! Records are opaque bytes in numbered segment files (`000001.log`, ...). Every process that writes has a segment
-//! of its own ([`tail`]), so that replicas share one log. One writer thread in it takes whatever records wait, writes them in one `write`, makes them durable in one `fdatasync`, and only
+//! Records are opaque bytes in numbered segment files (`000001.log`, ...). Each process that writes has a log of its own,
+//! the first that no other writes to, so that replicas on several machines share a folder; whoever reads sees all
+//! of them. One writer thread takes whatever records wait, writes them in one `write`, makes them durable in one `fdatasync`, and only
 //! then acknowledges each of them (group commit; Gray & Reuter, *Transaction Processing*, 1993, 10.4).
 //! The identifier of a record carries its place, so reading one needs no index: see [`frame`].
 //!
-//! A crash can tear only what was not acknowledged; the next writer truncates such a tail when it opens.
+//! A crash can tear only what was not acknowledged; the writer truncates such a tail when it opens.
 //! Damage anywhere else is never truncated: the segment is closed, a new one begins, and
 //! [`PredictionReader::check`] reports it.
 
@@ -14,7 +15,6 @@ mod frame;
 mod queue;
 mod reader;
 mod segment;
-mod tail;
 mod writer;
 
 use std::future::Future;
@@ -26,6 +26,8 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::lock::Lock;
+
 pub use erase::{erase, find};
 pub use frame::MAX_PAYLOAD;
 pub use reader::{Damage, LogCheck, PredictionReader, Scan};
@@ -35,9 +37,7 @@ pub use reader::{Damage, LogCheck, PredictionReader, Scan};
 pub enum LogError {
     #[error("prediction log {path}: {source}")]
     Io { path: PathBuf, source: Arc<std::io::Error> },
-    #[error(
-        "prediction log: {path} is held by another process; an older program that still runs has to be stopped first"
-    )]
+    #[error("each of the prediction logs in {path} is being written by another process")]
     Locked { path: PathBuf },
     #[error("a record of {bytes} bytes is larger than the log takes ({MAX_PAYLOAD} bytes)")]
     TooLarge { bytes: usize },
@@ -73,7 +73,7 @@ impl Default for LogOptions {
     }
 }
 
-/// The write end of the log. Clones share one writer thread; dropping the last one writes what waits and stops it.
+/// The write end of a log. Clones share one writer thread; dropping the last one writes what waits and stops it.
 #[derive(Debug, Clone)]
 pub struct PredictionLog {
     writer: Arc<writer::Writer>,
@@ -81,20 +81,25 @@ pub struct PredictionLog {
 }
 
 impl PredictionLog {
-    /// Opens or creates the log in `dir` and truncates what writers that are gone have torn. Others may write to it, too.
+    /// Opens the first log in `dir` that nobody else writes to, or creates one, and truncates its torn tail.
     ///
     /// # Errors
-    /// [`LogError::Locked`] when a program writes to it that is older than shared logs; [`LogError::Io`].
+    /// [`LogError::Locked`] when others write to as many as there can be; [`LogError::Io`].
     pub fn open(dir: &Path) -> Result<Self, LogError> {
         Self::open_with(dir, LogOptions::default())
     }
 
     /// [`PredictionLog::open`] with sizes of one's own.
     pub fn open_with(dir: &Path, options: LogOptions) -> Result<Self, LogError> {
-        std::fs::create_dir_all(dir).map_err(LogError::io(dir))?;
-        let writer = Arc::new(writer::Writer::start(dir, options)?);
-        let reader = PredictionReader::open(dir);
-        Ok(PredictionLog { writer, reader })
+        for log in 0..segment::LOGS {
+            let folder = segment::folder(dir, log);
+            std::fs::create_dir_all(&folder).map_err(LogError::io(&folder))?;
+            let path = folder.join("LOCK");
+            let Some(lock) = Lock::take(&path).map_err(LogError::io(&path))? else { continue };
+            let writer = Arc::new(writer::Writer::start(dir, log, options, lock)?);
+            return Ok(PredictionLog { writer, reader: PredictionReader::open(dir) });
+        }
+        Err(LogError::Locked { path: dir.to_owned() })
     }
 
     /// Appends one record of 0 to [`MAX_PAYLOAD`] bytes. Never blocks: the answer is a future for async

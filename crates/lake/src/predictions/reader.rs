@@ -17,7 +17,7 @@ const FIRST_READ: usize = 8 << 10;
 /// Open segment files kept for [`PredictionReader::get`].
 const OPEN_FILES: usize = 64;
 
-/// A read end of the log. Needs no lock; may be used while another process writes.
+/// A read end of all logs in a folder. Needs no lock; may be used while another process writes.
 #[derive(Debug, Clone)]
 pub struct PredictionReader {
     dir: PathBuf,
@@ -30,7 +30,7 @@ pub struct Damage {
     pub segment: u32,
     pub offset: u32,
     pub bytes: u32,
-    /// At the end of a segment that is being written, or was when its writer died: no acknowledged record is lost.
+    /// At the end of a log's newest segment: what a crash leaves, no acknowledged record is lost.
     pub torn_tail: bool,
 }
 
@@ -54,7 +54,7 @@ impl LogCheck {
 }
 
 impl PredictionReader {
-    /// A reader of the log in `dir`, which need not exist yet.
+    /// A reader of the logs in `dir`, which need not exist yet.
     pub fn open(dir: &Path) -> PredictionReader {
         PredictionReader { dir: dir.to_owned(), files: Arc::default() }
     }
@@ -94,12 +94,12 @@ impl PredictionReader {
         }
     }
 
-    /// All records, oldest first; those that several processes wrote at the same time, segment by segment.
+    /// All records, log by log, oldest first.
     pub fn scan(&self) -> Result<Scan, LogError> {
         self.scan_after(None)
     }
 
-    /// The records whose places lie after that of the one named `after` (all of them for `None`), in order. Records appended
+    /// The records whose places come after that of the one named `after` (all of them for `None`). Records appended
     /// while scanning may or may not appear. Damaged stretches are skipped; [`PredictionReader::check`] names them.
     pub fn scan_after(&self, after: Option<Uuid>) -> Result<Scan, LogError> {
         let from = after.and_then(Address::from_id);
@@ -119,16 +119,15 @@ impl PredictionReader {
     pub fn check(&self) -> Result<LogCheck, LogError> {
         let mut check = LogCheck::default();
         let segments = self.segments()?;
-        let open = if segments.is_empty() { Vec::new() } else { segment::list_marks(&self.dir)? };
-        for &segment in &segments {
+        for (at, &segment) in segments.iter().enumerate() {
+            let next = segments.get(at + 1).map(|&next| segment::log_of(next));
+            let newest = next != Some(segment::log_of(segment));
             let bytes = read_segment(&self.dir, segment)?;
             check.segments += 1;
             check.bytes += bytes.len() as u64;
             let start = usize::min(MAGIC.len(), bytes.len());
             if bytes[..start] != MAGIC {
-                // Of one that is being made this is not there yet.
-                let torn_tail = start < MAGIC.len() && open.contains(&segment);
-                check.damage.push(Damage { segment, offset: 0, bytes: start as u32, torn_tail });
+                check.damage.push(Damage { segment, offset: 0, bytes: start as u32, torn_tail: false });
             }
             for span in frame::walk(&bytes, start) {
                 match span {
@@ -138,8 +137,7 @@ impl PredictionReader {
                         segment,
                         offset,
                         bytes: len,
-                        torn_tail: (open.contains(&segment) || Some(&segment) == segments.last())
-                            && (offset + len) as usize == bytes.len(),
+                        torn_tail: newest && (offset + len) as usize == bytes.len(),
                     }),
                 }
             }

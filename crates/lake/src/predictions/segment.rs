@@ -1,4 +1,7 @@
 //! Segment files: their names, their beginning, and what a crash may have left at their end.
+//!
+//! The upper 8 bits of a segment's number say which of the logs it belongs to: log 0 lies in the folder itself, the others in
+//! folders of it (`001`, `002`, ...).
 
 use std::fs::File;
 use std::io::Write;
@@ -10,34 +13,56 @@ use super::frame::{Span, walk};
 /// First bytes of every segment: what it is, and the version of its format.
 pub(crate) const MAGIC: [u8; 8] = *b"HBPLOG\0\x01";
 
+/// Logs that there can be.
+pub(crate) const LOGS: u32 = 1 << (24 - LOG_BITS);
+/// Bits of a segment's number within its log.
+const LOG_BITS: u32 = 16;
+
+/// The folder of log `log`.
+pub(crate) fn folder(dir: &Path, log: u32) -> PathBuf {
+    if log == 0 { dir.to_owned() } else { dir.join(format!("{log:03}")) }
+}
+
 pub(crate) fn path(dir: &Path, segment: u32) -> PathBuf {
-    dir.join(format!("{segment:06}.log"))
+    folder(dir, log_of(segment)).join(format!("{segment:06}.log"))
 }
 
-/// Beside a segment that a writer lets grow.
-pub(crate) fn mark(dir: &Path, segment: u32) -> PathBuf {
-    dir.join(format!("{segment:06}.open"))
+pub(crate) fn log_of(segment: u32) -> u32 {
+    segment >> LOG_BITS
 }
 
-/// Numbers of the segments in `dir`, ascending.
+/// What comes before the first segment of log `log`.
+pub(crate) fn before_first(log: u32) -> u32 {
+    log << LOG_BITS
+}
+
+/// Numbers of the segments of all logs in `dir`, ascending.
 pub(crate) fn list(dir: &Path) -> Result<Vec<u32>, LogError> {
-    numbers(dir, ".log")
-}
-
-/// Numbers of the segments in `dir` that have a mark, ascending.
-pub(crate) fn list_marks(dir: &Path) -> Result<Vec<u32>, LogError> {
-    numbers(dir, ".open")
-}
-
-fn numbers(dir: &Path, ending: &str) -> Result<Vec<u32>, LogError> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(LogError::io(dir))? {
-        let name = entry.map_err(LogError::io(dir))?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(ending));
-        found.extend(number.and_then(|number| number.parse::<u32>().ok()));
+    let mut found = list_of(dir, 0)?;
+    for name in names(dir)? {
+        if let Some(log) = name.parse().ok().filter(|log| (1..LOGS).contains(log)) {
+            found.extend(list_of(dir, log)?);
+        }
     }
     found.sort_unstable();
     Ok(found)
+}
+
+/// Numbers of the segments of log `log`, ascending.
+pub(crate) fn list_of(dir: &Path, log: u32) -> Result<Vec<u32>, LogError> {
+    let names = names(&folder(dir, log))?;
+    let numbers = names.iter().filter_map(|name| name.strip_suffix(".log")?.parse::<u32>().ok());
+    let mut found: Vec<u32> = numbers.filter(|&number| log_of(number) == log).collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn names(dir: &Path) -> Result<Vec<String>, LogError> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(LogError::io(dir))? {
+        names.extend(entry.map_err(LogError::io(dir))?.file_name().into_string());
+    }
+    Ok(names)
 }
 
 /// Creates segment `segment`, durable with its name.
@@ -46,7 +71,8 @@ pub(crate) fn create(dir: &Path, segment: u32) -> Result<File, LogError> {
     let mut file =
         File::options().create_new(true).read(true).write(true).open(&path).map_err(LogError::io(&path))?;
     let written = file.write_all(&MAGIC).and_then(|()| file.sync_all());
-    if let Err(source) = written.and_then(|()| File::open(dir)?.sync_all()) {
+    let folder = folder(dir, log_of(segment));
+    if let Err(source) = written.and_then(|()| File::open(folder)?.sync_all()) {
         // Nothing refers to it yet; an unfinished one would only stand in the way of the next attempt.
         let _ = std::fs::remove_file(&path);
         return Err(LogError::io(&path)(source));
@@ -54,7 +80,7 @@ pub(crate) fn create(dir: &Path, segment: u32) -> Result<File, LogError> {
     Ok(file)
 }
 
-/// How a segment without a writer was found.
+/// How the last segment was found when the writer opened.
 pub(crate) enum Recovered {
     /// Whole (after truncation where a crash tore the end): writing goes on at byte `end`.
     Usable { file: File, end: u32 },
