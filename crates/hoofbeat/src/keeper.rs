@@ -167,6 +167,7 @@ impl Watch {
         match self.spawn(&job) {
             Ok(worker) => {
                 tracing::info!(job = job.id, kind = job.kind, attempt = job.attempt, "job begun");
+                self.last_words.clear();
                 self.worker = Some(worker);
             }
             Err(error) => {
@@ -185,6 +186,9 @@ impl Watch {
             if let Some(path) = path {
                 arguments.extend([flag.into(), path.clone().into()]);
             }
+        }
+        if let Some(url) = &self.global.storage {
+            arguments.extend(["--storage".into(), url.into()]);
         }
         arguments.push("work".into());
         arguments.extend([job.id.to_string(), job.attempt.to_string()].map(Into::into));
