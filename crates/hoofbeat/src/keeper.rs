@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::cli::Global;
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 use crate::pipeline::{retrain, schedule};
 
 const LEASE: &str = "keeper";
@@ -248,7 +248,7 @@ impl Watch {
             worker.child.kill()?;
             worker.child.wait()?;
             registry.let_go(worker.attempt)?;
-            registry.revive_job(worker.attempt.job, u32::MAX, "", deployment::now())?;
+            registry.revive_job(worker.attempt.job, u32::MAX, "", self.deployment.now())?;
         }
         if self.kept.is_some() {
             registry.give_back_lease(LEASE, &self.holder)?;

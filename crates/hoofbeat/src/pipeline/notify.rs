@@ -71,7 +71,7 @@ pub fn follow(deployment: Arc<Deployment>) {
 
 /// Delivers what is due while no other server does: a sink would hear of everything twice.
 fn deliver_alone(deployment: &Deployment) -> Result<()> {
-    let (registry, now) = (&deployment.registry, deployment::now());
+    let (registry, now) = (&deployment.registry, deployment.now());
     if registry.deliveries_due(now, 1)?.is_empty() {
         return Ok(());
     }

@@ -86,7 +86,7 @@ pub fn run_queued(deployment: &Deployment) -> Result<Vec<Job>> {
     let mut done = Vec::new();
     let (registry, lease) = (&deployment.registry, deployment.config.registry.lease());
     for job in registry.unfinished_jobs()?.into_iter().filter(|job| job.state == JobState::Queued) {
-        let Some(job) = registry.start_job(job.id, deployment::now(), lease)? else { continue };
+        let Some(job) = registry.start_job(job.id, deployment.now(), lease)? else { continue };
         if let Err(error) = work(deployment, job.under_way()) {
             tracing::warn!(job = job.id, error = format!("{error:#}"), "a job failed");
         }
@@ -104,7 +104,7 @@ pub fn work(deployment: &Deployment, attempt: Attempt) -> Result<Value> {
     let done = perform(deployment, &job);
     let because = done.as_ref().err().map(|error| format!("{error:#}"));
     let ended = done.as_ref().map_err(|_| because.as_deref().unwrap_or_default());
-    match deployment.registry.end_job(attempt, ended, deployment::now()) {
+    match deployment.registry.end_job(attempt, ended, deployment.now()) {
         Ok(_) => done,
         // Why it failed says more than that somebody else is at it now.
         Err(ended) => done.and(Err(ended.into())),

@@ -130,7 +130,7 @@ pub fn fail_interrupted(deployment: &Deployment) -> Result<()> {
 
 /// A failed run brings no model any more, so what it wrote goes.
 fn fail(deployment: &Deployment, run: &Run, because: &str) -> Result<()> {
-    deployment.registry.fail_run(&run.id, deployment::now(), because)?;
+    deployment.registry.fail_run(&run.id, deployment.now(), because)?;
     let Some(version) = deployment.registry.version_of(&run.id)? else { return Ok(()) };
     let folder = deployment.data_dir.join(bundle_path(version));
     match std::fs::remove_dir_all(&folder) {
