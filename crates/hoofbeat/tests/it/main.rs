@@ -22,6 +22,7 @@ mod notes;
 mod orphan;
 mod page;
 mod privacy;
+mod publication;
 mod rest;
 #[path = "../../../lake/tests/it/s3_server.rs"]
 mod s3_server;
