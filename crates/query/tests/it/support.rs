@@ -93,8 +93,7 @@ pub(crate) fn serve(lake: &Lake, numbers: std::ops::Range<u64>) {
     };
     let place = numbers.end as i64;
     let mut answers = lake.publish_predictions("log", &layout).unwrap();
-    let mut outcomes = lake.publish_outcomes("registry").unwrap();
-    for n in numbers {
+    for n in numbers.clone() {
         let (id, (values, _)) = (format!("{SECRET}-answer-{n}"), case(n));
         answers
             .push(&PredictionRow {
@@ -112,21 +111,22 @@ pub(crate) fn serve(lake: &Lake, numbers: std::ops::Range<u64>) {
                 inputs: &values,
             })
             .unwrap();
-        if n.is_multiple_of(2) {
-            outcomes.push(&OutcomeRow {
-                outcome_id: n,
-                prediction_id: &id,
-                severity: "healthy",
-                rarity: None,
-                disease_code: None,
-                confirmed_at: 1_700_000_000_000_000,
-                recorded_at: 1_700_000_000_000_000,
-                source: "review",
-                reviewer: "reviewer-1",
-            });
-        }
     }
     answers.commit(place).unwrap();
+    let mut outcomes = lake.publish_outcomes("registry").unwrap();
+    for n in numbers.filter(|n| n.is_multiple_of(2)) {
+        outcomes.push(&OutcomeRow {
+            outcome_id: n,
+            prediction_id: &format!("{SECRET}-answer-{n}"),
+            severity: "healthy",
+            rarity: None,
+            disease_code: None,
+            confirmed_at: 1_700_000_000_000_000,
+            recorded_at: 1_700_000_000_000_000,
+            source: "review",
+            reviewer: "reviewer-1",
+        });
+    }
     outcomes.commit(place).unwrap();
 }
 
