@@ -153,7 +153,7 @@ fn a_server_publishes_by_itself_and_other_readers_read_it() {
     let script = "import sys, duckdb; from deltalake import DeltaTable\n\
                   t = DeltaTable(sys.argv[1]); f = [u.removeprefix('file://') for u in t.file_uris()]\n\
                   q = f'SELECT count(*), count(DISTINCT prediction_id), min(p_mild) FROM read_parquet({f!r}, union_by_name = true)'\n\
-                  print(t.count(), *duckdb.sql(q).fetchone()[:2])";
+                  print(t.count(), *duckdb.sql(q).fetchall()[0][:2])";
     let output = Command::new(engines.join("python/bin/python"))
         .args(["-c", script])
         .arg(data.join("lake/predictions"))
