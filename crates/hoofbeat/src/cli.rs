@@ -326,7 +326,7 @@ pub enum Dataset {
         #[arg(id = "dataset_version", value_name = "VERSION")]
         version: u64,
     },
-    /// Put the small files of many ingests together; every dataset version keeps its rows
+    /// Put the small files of many ingests and publications together; every dataset version keeps its rows
     Compact {
         /// Delete the files that were replaced, now and before
         #[arg(long)]
@@ -335,9 +335,15 @@ pub enum Dataset {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Erase a person: from every dataset version, quarantine, prediction log, feedback and reviews
+    /// Bring the predictions and outcomes since the last time into the open tables; a server does it by itself
+    Publish {
+        /// Compare everything once more: after the prediction log or the registry was put back from a backup
+        #[arg(long)]
+        anew: bool,
+    },
+    /// Erase a person: from every dataset version, quarantine, predictions, outcomes, feedback and reviews
     Erase(Erase),
-    /// Delete cases that have been kept long enough, from every dataset version
+    /// Delete cases and predictions that have been kept long enough, from every dataset version and the prediction log
     Retain(Retain),
     /// Read refused rows again by a corrected mapping; those that are accepted become a new dataset version
     Release(Release),
@@ -366,10 +372,10 @@ pub struct Erase {
 
 #[derive(Debug, Clone, Args)]
 pub struct Retain {
-    /// Cases recorded before this go: a date (2015-12-31), or an age in days or years (3650d, 10y)
+    /// Cases recorded and predictions made before this go: a date (2015-12-31), or an age in days or years (3650d, 10y)
     #[arg(long, value_name = "D")]
     pub older_than: String,
-    /// Only cases of this source
+    /// Only cases of this source; predictions stay
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
     /// Why; kept in the audit

@@ -40,6 +40,7 @@ pub struct Config {
     pub schedule: Schedule,
     pub engine: Engine,
     pub sql: Sql,
+    pub publication: Publication,
     pub server: Server,
     pub monitoring: Monitoring,
     pub alerts: Alerts,
@@ -279,6 +280,20 @@ impl Default for Server {
             behind_gateway: false,
             hosts: Vec::new(),
         }
+    }
+}
+
+/// How often a server brings its answers, and what became of them, into the lake's open tables.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Publication {
+    /// 0: only `hoofbeat dataset publish` does.
+    pub every_seconds: u64,
+}
+
+impl Default for Publication {
+    fn default() -> Self {
+        Publication { every_seconds: 300 }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::record::{Act, Finished};
 use crate::scan::OpenFile;
 use crate::schema::columns;
 use crate::table::{DataFile, Table};
-use crate::{Lake, LakeError};
+use crate::{Lake, LakeError, Served};
 
 /// Something that an interrupted change of the lake left. Not read, and deleted by the next ingest or rewriting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Leftover {
 pub struct LakeCheck {
     /// The newest dataset version (0: none yet).
     pub dataset_version: u64,
-    /// Data files looked at, both tables.
+    /// Data files looked at, of all tables.
     pub files: u64,
     /// Rows in `cases`.
     pub rows: u64,
@@ -50,14 +50,17 @@ impl Lake {
         let stored = check.rows;
         check.check_table(&self.quarantine_table())?;
         let (counted, _) = history.counted(&history.all());
-        check.rows = stored;
         if stored != counted {
             check.problems.push(format!("cases holds {stored} rows, its history counts {counted}"));
         }
         if !history.finished().is_empty() {
             check.check_columns(&self.cases(), &history)?;
         }
-        let files = self.leftover_files(&history)?.into_iter();
+        for what in Served::ALL {
+            check.check_table(&self.served_table(what))?;
+        }
+        check.rows = stored;
+        let files = self.leftover_files(&history)?.into_iter().chain(self.served_leftovers()?);
         check.leftovers.extend(files.map(|(table, name)| Leftover::File(table.folder.place(&name))));
         let void = self.void_quarantine(&history)?;
         check.leftovers.extend(void.into_iter().map(|file| Leftover::Quarantine(file.name)));
@@ -114,7 +117,8 @@ impl LakeCheck {
         let known = table.snapshot(None)?.columns;
         for column in history.columns(&history.all())? {
             // A lake that is older than lineages gets this one with its next ingest.
-            if !known.contains(&column.name) && column.name != columns::DATASET_VERSION {
+            let is_known = known.iter().any(|known| known.name == column.name);
+            if !is_known && column.name != columns::DATASET_VERSION {
                 self.problems.push(format!("cases lacks the column {}", column.name));
             }
         }

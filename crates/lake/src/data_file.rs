@@ -179,7 +179,7 @@ fn properties(columns: &[Column]) -> Result<WriterProperties, LakeError> {
                     .set_column_dictionary_enabled(path.clone(), false)
                     .set_column_compression(path, Compression::UNCOMPRESSED);
             }
-            Kind::Code | Kind::Int | Kind::Byte | Kind::Instant => {}
+            Kind::Code | Kind::Int | Kind::Byte | Kind::Instant | Kind::Real | Kind::Flag => {}
         }
     }
     Ok(builder.build())

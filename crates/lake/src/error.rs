@@ -55,7 +55,9 @@ pub enum LakeError {
     ColumnType { column: String, found: String, expected: &'static str },
     #[error("a row has {found} inputs, the schema names {expected}")]
     WrongWidth { found: usize, expected: usize },
-    #[error("input column {column} has a name that the case table uses itself or that appears twice")]
+    #[error(
+        "input column {column} has a name that the table uses itself or that appears twice: rename it in the study"
+    )]
     ReservedColumn { column: String },
     #[error("slot {slot} for stratum {stratum} is not below 20")]
     BadSlot { stratum: String, slot: u8 },

@@ -1,12 +1,13 @@
 //! Versioned append-only tables and the prediction log.
 //!
-//! A [`Lake`] keeps two open tables (Delta Lake protocol, Parquet files) under `<data-dir>/lake/`: `cases`, the
-//! accepted rows, and `quarantine`, the refused ones. A *dataset version* is a commit of `cases` that added
+//! A [`Lake`] keeps open tables (Delta Lake protocol, Parquet files) under `<data-dir>/lake/`: `cases`, the
+//! accepted rows, and `quarantine`, the refused ones; `predictions`, what was answered, and `outcomes`, what became of it. A *dataset version* is a commit of `cases` that added
 //! rows, or that went back to an older version; versions are numbered 1, 2, 3 ... and form a tree ([`DatasetVersion::parent`]).
 //! They never change, but for rows that must go: a person's erasure, retention. Any Delta reader can open the tables.
 //!
 //! - [`Ingest`] appends: idempotent by case identifier, in bounded memory, visible by one atomic commit.
 //! - [`Lake::cohort`] is the one query that must scale: possible patients, counted by split slot and outcome.
+//! - [`Lake::publish_predictions`] and [`Lake::publish_outcomes`] copy what was acknowledged elsewhere, each row once.
 //! - [`predictions`] is the log in which every answer is durable before it is given.
 //!
 //! Every function here is synchronous and may be called from anywhere; the few asynchronous calls of the
@@ -35,6 +36,7 @@ mod rewrite;
 mod scan;
 mod schema;
 mod selection;
+mod served;
 mod slots;
 pub mod storage;
 mod table;
@@ -55,10 +57,14 @@ pub use quarantine::{QuarantineFilter, QuarantinedRow};
 pub use record::{
     DatasetVersion, IngestRecord, IngestedFile, OutcomeCount, Purpose, Removed, RemovedRefused, Totals,
 };
-pub use rewrite::{Compacted, Erasure, Refused, RefusedRow, Removal, Retention, Rewriting};
+pub use rewrite::{Compacted, Erasure, PutTogether, Refused, RefusedRow, Removal, Retention, Rewriting};
 pub use scan::{CaseChunk, CaseScan};
 pub use schema::{Schema, columns};
 pub use selection::{SelectedFile, Selection};
+pub use served::{
+    OutcomePublication, OutcomeRow, PredictionLayout, PredictionPublication, PredictionRow, Published,
+    Served, ServedRemoval,
+};
 pub use slots::{SLOTS, SlotRule};
 pub use storage::{Storage, StorageOptions};
 pub use values::{ValueColumn, ValueCounts};

@@ -10,8 +10,8 @@ use crate::lineage::History;
 use crate::record::{CommitRecord, DatasetVersion, Finished, IngestRecord, RECORD_KEY};
 use crate::schema::columns;
 use crate::selection::belonging;
-use crate::storage::{Storage, WriterLock};
-use crate::table::{DataFile, Pin, Table, ingest_of};
+use crate::storage::{Right, Storage, WriterLock};
+use crate::table::{DataFile, Log, Pin, Table, ingest_of};
 use crate::{LakeError, scan};
 
 /// The tables in one [`Storage`]. Cheap to clone; holds no open file.
@@ -74,7 +74,7 @@ impl Lake {
     }
 
     pub(crate) fn cases(&self) -> Table {
-        let table = Table::new("cases", self.storage.folder("cases"));
+        let table = Table::new("cases", self.storage.folder("cases"), Log::Whole);
         match &self.writing {
             Some(writing) => table.pinned(&writing.cases),
             None => table,
@@ -82,7 +82,7 @@ impl Lake {
     }
 
     pub(crate) fn quarantine_table(&self) -> Table {
-        let table = Table::new("quarantine", self.storage.folder("quarantine"));
+        let table = Table::new("quarantine", self.storage.folder("quarantine"), Log::Whole);
         match &self.writing {
             Some(writing) => table.pinned(&writing.quarantine),
             None => table,
@@ -111,7 +111,7 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Busy`] while somebody else writes.
     pub(crate) fn writer(&self) -> Result<Lake, LakeError> {
-        let lock = Arc::new(self.storage.lock()?);
+        let lock = Arc::new(self.storage.lock(Right::Cases)?);
         let reader = Lake::at(self.storage.clone());
         let (cases, quarantine) = (reader.cases(), reader.quarantine_table());
         if lock.took_over() {

@@ -35,6 +35,21 @@ pub mod columns {
     pub const RAW: &str = "raw";
     /// 64-bit hash of a refused row (XXH3).
     pub const ROW_KEY: &str = "row_key";
+
+    /// An answer, as the prediction log names it.
+    pub const PREDICTION_ID: &str = "prediction_id";
+    pub const CREATED_AT: &str = "created_at";
+    pub const MODEL_VERSION: &str = "model_version";
+    /// Probability that the disease is an orphan disease.
+    pub const P_ORPHAN: &str = "p_orphan";
+    pub const THRESHOLD: &str = "threshold";
+    /// Whether the model was less certain than its study wants an answer to be.
+    pub const ABSTAINED: &str = "abstained";
+
+    /// Number of an outcome in the registry; a correction has a higher one.
+    pub const OUTCOME_ID: &str = "outcome_id";
+    /// Who found the outcome: a pseudonym.
+    pub const REVIEWER: &str = "reviewer";
 }
 
 /// What a study asks for: each input is a 32-bit integer column of the case table, the note a text column.
@@ -56,6 +71,8 @@ pub(crate) enum Kind {
     Long,
     Byte,
     Instant,
+    Real,
+    Flag,
 }
 
 impl Kind {
@@ -67,6 +84,8 @@ impl Kind {
             Kind::Long => DataType::Int64,
             Kind::Byte => DataType::Int8,
             Kind::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Kind::Real => DataType::Float64,
+            Kind::Flag => DataType::Boolean,
         }
     }
 
@@ -77,12 +96,14 @@ impl Kind {
             Kind::Long => DeltaType::LONG,
             Kind::Byte => DeltaType::BYTE,
             Kind::Instant => DeltaType::TIMESTAMP,
+            Kind::Real => DeltaType::DOUBLE,
+            Kind::Flag => DeltaType::BOOLEAN,
         }
     }
 }
 
 /// A named column.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Column {
     pub(crate) name: String,
     pub(crate) kind: Kind,
@@ -131,6 +152,59 @@ pub(crate) fn quarantine_columns() -> Vec<Column> {
         column(RAW, Kind::Text),
         column(ROW_KEY, Kind::Long),
     ]
+}
+
+/// Names of the probabilities' columns: one per severity's code.
+pub(crate) fn probability_column(severity: &str) -> String {
+    format!("p_{severity}")
+}
+
+/// Columns of `predictions`, in storage order: those that every one has, a probability per severity, the inputs.
+pub(crate) fn prediction_columns(inputs: &[String], severities: &[String]) -> Result<Vec<Column>, LakeError> {
+    use columns::*;
+    let mut all = vec![
+        column(PREDICTION_ID, Kind::Text),
+        column(CREATED_AT, Kind::Instant),
+        column(MODEL_VERSION, Kind::Code),
+        column(DATASET_VERSION, Kind::Int),
+        column(PATIENT_ID, Kind::Text),
+        column(PATIENT_KEY, Kind::Long),
+        column(SEVERITY, Kind::Code),
+        column(RARITY, Kind::Code),
+        column(P_ORPHAN, Kind::Real),
+        column(THRESHOLD, Kind::Real),
+        column(ABSTAINED, Kind::Flag),
+    ];
+    let probabilities = severities.iter().map(|code| (probability_column(code), Kind::Real));
+    for (name, kind) in probabilities.chain(inputs.iter().map(|input| (input.clone(), Kind::Int))) {
+        if all.iter().any(|known| known.name == name) {
+            return Err(LakeError::ReservedColumn { column: name });
+        }
+        all.push(column(&name, kind));
+    }
+    Ok(all)
+}
+
+/// Columns of `outcomes`, in storage order.
+pub(crate) fn outcome_columns() -> Vec<Column> {
+    use columns::*;
+    vec![
+        column(OUTCOME_ID, Kind::Long),
+        column(PREDICTION_ID, Kind::Text),
+        column(SEVERITY, Kind::Code),
+        column(RARITY, Kind::Code),
+        column(DISEASE_CODE, Kind::Code),
+        column(CONFIRMED_AT, Kind::Instant),
+        column(RECORDED_AT, Kind::Instant),
+        column(SOURCE, Kind::Code),
+        column(REVIEWER, Kind::Code),
+    ]
+}
+
+/// The kind of a column that a table of the lake has.
+pub(crate) fn kind_of(stored: &DeltaType) -> Option<Kind> {
+    let kinds = [Kind::Text, Kind::Int, Kind::Long, Kind::Byte, Kind::Instant, Kind::Real, Kind::Flag];
+    kinds.into_iter().find(|kind| kind.delta() == *stored)
 }
 
 pub(crate) fn arrow_schema(columns: &[Column]) -> SchemaRef {

@@ -6,16 +6,17 @@
 
 mod commit;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use deltalake_core::kernel::{Action, Add, Remove};
+use deltalake_core::kernel::{Action, Add, Remove, Transaction};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableError};
+use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 
 use crate::LakeError;
-use crate::schema::{Column, delta_fields};
+use crate::schema::{Column, delta_fields, kind_of};
 use crate::storage::{Folder, block_on};
 pub(crate) use commit::Pin;
 use commit::{commit_name, once};
@@ -33,7 +34,42 @@ pub(crate) struct DataFile {
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
     pub(crate) files: Vec<DataFile>,
-    pub(crate) columns: Vec<String>,
+    pub(crate) columns: Vec<Column>,
+}
+
+/// How much of its log a table keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Log {
+    /// All of it: the commits carry the dataset versions, and old versions stay readable.
+    Whole,
+    /// What a reader of the last week needs: a commit every few minutes would fill the folder.
+    Recent,
+}
+
+impl Log {
+    fn properties(self) -> [(&'static str, String); 3] {
+        let (cleanup, kept) = match self {
+            Log::Whole => ("false", "interval 36500 days"),
+            Log::Recent => ("true", "interval 7 days"),
+        };
+        [
+            ("delta.checkpointInterval", "20".to_owned()),
+            ("delta.enableExpiredLogCleanup", cleanup.to_owned()),
+            ("delta.logRetentionDuration", kept.to_owned()),
+        ]
+    }
+}
+
+/// What a commit that exchanges files does to the table's rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Exchanged<'a> {
+    /// Nothing.
+    Same,
+    /// Some are gone.
+    Fewer,
+    /// The table has taken in its feed up to a place; the protocol's transaction identifiers keep that, also when old commits are
+    /// cleaned up.
+    UpTo { feed: &'a str, place: i64 },
 }
 
 /// A table in a folder, which may not exist yet.
@@ -41,17 +77,19 @@ pub(crate) struct Snapshot {
 pub(crate) struct Table {
     pub(crate) name: &'static str,
     pub(crate) folder: Folder,
+    keeps: Log,
     /// Of a writer's table.
     pin: Option<Arc<Pin>>,
 }
 
 impl Table {
-    pub(crate) fn new(name: &'static str, folder: Folder) -> Table {
-        Table { name, folder, pin: None }
+    pub(crate) fn new(name: &'static str, folder: Folder, keeps: Log) -> Table {
+        Table { name, folder, keeps, pin: None }
     }
 
     pub(crate) fn exists(&self) -> Result<bool, LakeError> {
-        self.log().exists(&commit_name(0))
+        let log = self.log();
+        Ok(log.exists(&commit_name(0))? || (self.keeps == Log::Recent && log.exists(CHECKPOINT)?))
     }
 
     fn log(&self) -> Folder {
@@ -73,12 +111,7 @@ impl Table {
         }
         self.confirm()?;
         self.folder.create()?;
-        let properties = [
-            ("delta.checkpointInterval", "20".to_owned()),
-            // Old commits carry the dataset versions, and old versions stay readable.
-            ("delta.enableExpiredLogCleanup", "false".to_owned()),
-            ("delta.logRetentionDuration", "interval 36500 days".to_owned()),
-        ];
+        let properties = self.keeps.properties();
         let table = DeltaTable::new(self.folder.log_store()?.map_err(self.error())?);
         let create = table
             .create()
@@ -121,14 +154,42 @@ impl Table {
         });
         let mut files: Vec<_> = files.collect();
         files.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Snapshot { files, columns: state.schema().fields().map(|field| field.name().clone()).collect() })
+        let columns = state.schema();
+        let columns = columns.fields().filter_map(|field| {
+            Some(Column { name: field.name().clone(), kind: kind_of(field.data_type())? })
+        });
+        Ok(Snapshot { files, columns: columns.collect() })
+    }
+
+    /// The place up to which the table has taken in a feed.
+    pub(crate) fn taken_in(&self, feed: &str) -> Result<Option<i64>, LakeError> {
+        let table = self.load(self.base()?)?;
+        let place = block_on(async {
+            let state = table.snapshot()?;
+            state.transaction_version(table.log_store().as_ref(), feed).await
+        })?;
+        place.map_err(self.error())
+    }
+
+    /// Names of replaced files whose rows are all in others: readers that began before may still be at them, for as long as
+    /// the protocol spares them (a week).
+    pub(crate) fn spared(&self) -> Result<HashSet<String>, LakeError> {
+        let table = self.load(self.base()?)?;
+        let removed = block_on(async {
+            let state = table.snapshot()?;
+            let log_store = table.log_store();
+            let removed = state.all_tombstones(log_store.as_ref());
+            let same_rows = removed.try_filter(|file| std::future::ready(!file.data_change()));
+            same_rows.map_ok(|file| file.path().into_owned()).try_collect().await
+        })?;
+        removed.map_err(self.error())
     }
 
     /// Adds columns that the table lacks. Returns whether there were any.
     pub(crate) fn add_columns(&self, columns: &[Column]) -> Result<bool, LakeError> {
         let known = self.snapshot(self.base()?)?.columns;
         let mut missing = columns.to_vec();
-        missing.retain(|column| !known.contains(&column.name));
+        missing.retain(|column| known.iter().all(|known| known.name != column.name));
         if missing.is_empty() {
             return Ok(false);
         }
@@ -170,6 +231,30 @@ impl Table {
             false => DeltaOperation::Delete { predicate: None },
         };
         self.commit(actions.collect(), operation, HashMap::from([(key.to_owned(), record)]))
+    }
+
+    /// Puts data files, which must be durable, in place of others (or of none), in one commit. The others stay on the disk.
+    pub(crate) fn exchange(
+        &self,
+        others: &[DataFile],
+        files: &[DataFile],
+        what: Exchanged<'_>,
+    ) -> Result<u64, LakeError> {
+        // Of a correction, the rows that it keeps are in the new files: the old ones are spared, as those put together.
+        let fewer = matches!(what, Exchanged::Fewer);
+        let changed = !matches!(what, Exchanged::Same);
+        let removes = others.iter().map(|file| Remove { data_change: fewer, ..self.remove_action(file) });
+        let adds = files.iter().map(|file| Add { data_change: changed, ..self.add_action(file) });
+        let mut actions: Vec<Action> = removes.map(Action::Remove).chain(adds.map(Action::Add)).collect();
+        let operation = match what {
+            Exchanged::Same => DeltaOperation::Optimize { predicate: None, target_size: 0 },
+            Exchanged::Fewer => DeltaOperation::Delete { predicate: None },
+            Exchanged::UpTo { feed, place } => {
+                actions.push(Action::Txn(Transaction::new(feed, place)));
+                DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None }
+            }
+        };
+        self.commit(actions, operation, HashMap::new())
     }
 
     /// Takes files out of the table, then deletes them.
@@ -247,6 +332,9 @@ impl Table {
         Ok(found)
     }
 }
+
+/// Where the log names its newest checkpoint.
+const CHECKPOINT: &str = "_last_checkpoint";
 
 /// Beginning of the names of our data files; the ingest's identifier follows, then the file's number.
 const FILE_PREFIX: &str = "hoofbeat-";

@@ -10,7 +10,7 @@ use datafusion::catalog::view::ViewTable;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{Expr, case, col, lit};
 use datafusion::prelude::SessionContext;
-use lake::{Bucket, DatasetVersion, Lake, LakeError, TableFiles};
+use lake::{Bucket, DatasetVersion, Lake, LakeError, Served, TableFiles};
 
 use crate::identifiers::Identifiers;
 use crate::table::LakeTable;
@@ -23,13 +23,16 @@ pub struct Input {
     pub codes: Vec<String>,
 }
 
-/// A pinned dataset version: its files do not change, whatever is ingested meanwhile.
+/// A pinned dataset version: its files do not change, whatever is ingested meanwhile. What was served belongs to no version
+/// and is pinned as it is.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     version: u64,
     versions: Vec<DatasetVersion>,
     pub(crate) cases: TableFiles,
     quarantine: TableFiles,
+    /// What was served, as far as it was published at the time of the pin.
+    served: [(Served, TableFiles); 2],
     inputs: Vec<Input>,
     notes: Vec<String>,
     /// Where the files lie, if not on this machine.
@@ -42,6 +45,7 @@ impl Dataset {
     pub fn pin(lake: &Lake, version: u64, inputs: &[Input]) -> std::result::Result<Dataset, LakeError> {
         let versions = lake.versions()?;
         let cases = lake.case_files(version)?;
+        let served = |what: Served| lake.served_files(what).map(|files| (what, files));
         let stored = |input: &&Input| cases.schema.column_with_name(&input.name).is_some();
         let mut notes: Vec<String> =
             versions.iter().filter_map(|dataset| dataset.ingest.note.clone()).collect();
@@ -49,6 +53,7 @@ impl Dataset {
         Ok(Dataset {
             version,
             quarantine: lake.refused_files(version)?,
+            served: [served(Served::Predictions)?, served(Served::Outcomes)?],
             inputs: inputs.iter().filter(stored).cloned().collect(),
             versions: versions.into_iter().filter(|dataset| dataset.version <= version).collect(),
             cases,
@@ -63,7 +68,8 @@ impl Dataset {
 
     /// Whether another pin has the same rows in the same files: an erasure changes those of a version that exists.
     pub(crate) fn is(&self, other: &Dataset) -> bool {
-        self.version == other.version && self.cases == other.cases && self.quarantine == other.quarantine
+        let same_rows = self.cases == other.cases && self.quarantine == other.quarantine;
+        self.version == other.version && same_rows && self.served == other.served
     }
 
     /// The study's inputs that the tables have.
@@ -98,6 +104,9 @@ impl Dataset {
             };
         context.register_table("cases", Arc::new(LakeTable::new(&self.cases, shown)?))?;
         context.register_table("quarantine", Arc::new(LakeTable::new(&self.quarantine, shown)?))?;
+        for (what, files) in &self.served {
+            context.register_table(what.name(), Arc::new(LakeTable::new(files, shown)?))?;
+        }
         context.register_table("dataset_versions", Arc::new(versions(&self.versions)?))?;
         for (name, statement) in [("cohort", self.cohort()), ("quality", QUALITY.to_owned())] {
             let plan = context.state().create_logical_plan(&statement).await?;

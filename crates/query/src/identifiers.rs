@@ -1,6 +1,6 @@
 //! What those see who may not see identifiers.
 //!
-//! `patient_id` and `case_id` become keyed pseudonyms (HMAC-SHA256): the same patient has the same pseudonym in every
+//! `patient_id`, `case_id` and `prediction_id` become keyed pseudonyms (HMAC-SHA256): the same patient has the same pseudonym in every
 //! query, so that counting, grouping and joining go on working, and without the deployment's key nobody finds the
 //! patient by trying identifiers, which a plain hash would allow. Columns that only repeat an identifier without a key
 //! (the stored 64-bit hashes), free text and refused rows as they came are null.
@@ -37,6 +37,12 @@ impl Pseudonyms {
         // A key of 32 bytes is always one.
         let pseudonym = self.of("salt", name).unwrap_or_default();
         pseudonym.into_bytes().split_off("salt-".len())
+    }
+
+    /// What stands for a person who judges cases, in tables that are to hold no name of theirs.
+    pub fn reviewer(&self, name: &str) -> String {
+        // A key of 32 bytes is always one.
+        self.of("reviewer", name).unwrap_or_default()
     }
 
     /// The pseudonym of a name. Different `kind`s have nothing in common.
@@ -78,6 +84,7 @@ impl Identifiers {
         Ok(match name {
             columns::PATIENT_ID => pseudonym("patient"),
             columns::CASE_ID => pseudonym("case"),
+            columns::PREDICTION_ID => pseudonym("prediction"),
             columns::PATIENT_KEY | columns::CASE_KEY | columns::RAW | columns::ROW_KEY => {
                 Some(lit(ScalarValue::try_from(kind)?))
             }

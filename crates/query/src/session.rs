@@ -22,7 +22,8 @@ use crate::statement;
 use crate::{Dataset, Identifiers, QueryError};
 
 /// Names of the tables and views.
-pub(crate) const TABLES: [&str; 5] = ["cases", "cohort", "dataset_versions", "quality", "quarantine"];
+pub(crate) const TABLES: [&str; 7] =
+    ["cases", "cohort", "dataset_versions", "outcomes", "predictions", "quality", "quarantine"];
 
 /// Name of the database, as clients see it.
 pub(crate) const CATALOG: &str = "hoofbeat";

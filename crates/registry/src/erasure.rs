@@ -1,4 +1,4 @@
-//! A person's erasure: what was said of their predictions and what became of them goes, and the audit says that it went.
+//! A person's erasure, and retention: what was said of predictions and what became of them goes, and the audit says that it went.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::{
     store::Registry,
 };
 
-/// Entries that an erasure took out.
+/// Entries that a removal took out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErasedOpinions {
     pub feedback: u64,
@@ -21,20 +21,22 @@ pub struct ErasedOpinions {
 }
 
 impl Registry {
-    /// Deletes all feedback, reviews and outcomes of some predictions, overwriting them in the file, and notes in the audit that the erasure
-    /// `subject` began. Repeating the call with the same key changes nothing.
+    /// Deletes all feedback, reviews and outcomes of some predictions, overwriting them in the file, and notes in the audit that the removal
+    /// `subject` began: `action` is `patient.erase.begin` or `dataset.retain.begin`. Repeating the call with the same key changes
+    /// nothing.
     ///
     /// # Errors
     /// [`crate::Error::KeyReused`]; storage fails.
-    pub fn begin_erasure(
+    pub fn begin_removal(
         &self,
+        action: &str,
         subject: &str,
         predictions: &[String],
         detail: &Value,
         act: &Act<'_>,
     ) -> Result<ErasedOpinions> {
         let erased = self.write(|tx| {
-            if let Some(before) = replayed(tx, act, "patient.erase.begin", subject)? {
+            if let Some(before) = replayed(tx, act, action, subject)? {
                 return Ok(before);
             }
             let mut erased = ErasedOpinions::default();
@@ -56,8 +58,8 @@ impl Registry {
                     .prepare_cached("DELETE FROM feedback WHERE prediction_id = ?1")?
                     .execute(params![id])?;
             }
-            audit::append(tx, act, "patient.erase.begin", subject, detail)?;
-            remember(tx, act, "patient.erase.begin", subject, &erased)?;
+            audit::append(tx, act, action, subject, detail)?;
+            remember(tx, act, action, subject, &erased)?;
             Ok(erased)
         })?;
         if erased != ErasedOpinions::default() {
@@ -66,7 +68,7 @@ impl Registry {
         Ok(erased)
     }
 
-    /// How many entries [`Registry::begin_erasure`] would delete.
+    /// How many entries [`Registry::begin_removal`] would delete.
     ///
     /// # Errors
     /// Storage fails.

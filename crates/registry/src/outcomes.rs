@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::{
     act::{Act, parse_stamp, stamp},
@@ -104,6 +104,40 @@ impl Registry {
             let rows = query.query_map(params![after, limit], Stored::from_row)?;
             rows.map(|row| row?.outcome()).collect()
         })
+    }
+
+    /// The outcomes in force that became known from `from` until before `to`, after number `after`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn outcomes_recorded(
+        &self,
+        from: OffsetDateTime,
+        to: OffsetDateTime,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<ConfirmedOutcome>> {
+        // Times are compared as texts, in which fractions of a second sort a little wrongly: wider first, then exactly.
+        let wide = [stamp(from - Duration::SECOND)?, stamp(to + Duration::SECOND)?];
+        let mut after = after;
+        loop {
+            let page = self.read(|db| {
+                let mut query = db.prepare_cached(&format!(
+                    "{SELECT} o WHERE id > ?1 AND recorded_at >= ?2 AND recorded_at < ?3 AND NOT EXISTS
+                         (SELECT 1 FROM outcomes n WHERE n.prediction_id = o.prediction_id AND n.id > o.id)
+                     ORDER BY id LIMIT ?4"
+                ))?;
+                let rows = query.query_map(params![after, &wide[0], &wide[1], limit], Stored::from_row)?;
+                rows.map(|row| row?.outcome()).collect::<Result<Vec<_>>>()
+            })?;
+            let Some(last) = page.last() else { return Ok(page) };
+            after = last.id;
+            let within = |outcome: &ConfirmedOutcome| (from..to).contains(&outcome.recorded_at);
+            let found: Vec<_> = page.into_iter().filter(within).collect();
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
     }
 
     /// The outcome of one prediction that is in force.

@@ -115,6 +115,11 @@ beside-reviewed = { $n ->
    *[other] { $n } reviewed answers
  }
 beside-reviewed-note = Mostly doubtful answers are reviewed: in general the model is better. They raise no alert.
+beside-followed = { $n ->
+    [one] 1 answer with an outcome from a file
+   *[other] { $n } answers with outcomes from files
+ }
+beside-followed-note = Outcomes that were brought in the period, also of answers by earlier models. They raise no alert.
 
 # Quality
 quality = Quality of the data by source

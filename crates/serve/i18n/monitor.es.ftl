@@ -115,6 +115,11 @@ beside-reviewed = { $n ->
    *[other] { $n } respuestas revisadas
  }
 beside-reviewed-note = Se revisan sobre todo las dudosas: el acierto general es mejor. No provocan alertas.
+beside-followed = { $n ->
+    [one] 1 respuesta con desenlace de un fichero
+   *[other] { $n } respuestas con desenlaces de ficheros
+ }
+beside-followed-note = Desenlaces aportados en el periodo, también de respuestas de modelos anteriores. No provocan alertas.
 
 # Calidad
 quality = Calidad de los datos por origen

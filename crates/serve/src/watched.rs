@@ -75,6 +75,7 @@ pub(crate) struct Performance {
     pub(crate) targets: Targets,
     pub(crate) arrived: Option<Measured>,
     pub(crate) reviewed: Option<Measured>,
+    pub(crate) followed_up: Option<Measured>,
     pub(crate) expected: Option<Expected>,
 }
 

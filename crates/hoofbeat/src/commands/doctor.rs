@@ -200,7 +200,7 @@ fn lake(deployment: &Deployment, findings: &mut Findings) {
             );
             if !check.leftovers.is_empty() {
                 let message = format!(
-                    "{} files of unfinished ingests; the next ingest removes them",
+                    "{} files of unfinished changes; the next change of their table removes them",
                     check.leftovers.len()
                 );
                 findings.add("lake", State::Note, message, None);

@@ -9,7 +9,7 @@ use tracing::warn;
 use crate::cli::{Global, Monitor};
 use crate::deployment::Deployment;
 use crate::output::{self, Done, table};
-use crate::pipeline::monitor::{self, Asked, Checked, Measured, Turn};
+use crate::pipeline::monitor::{self, Asked, Checked, Comparison, Measured, Turn};
 use crate::pipeline::{notify, promote};
 
 /// Exit status 3 when a rule is broken.
@@ -46,7 +46,7 @@ fn text(turn: &Turn) -> String {
         report.seen.arrived,
         report.seen.confirmed
     )];
-    let comparisons = drift_rows(turn);
+    let comparisons = drift_rows(&report.drift.comparisons);
     if comparisons.len() > 1 {
         lines.push("\ndrift against the training cohort".to_owned());
         lines.push(table(&comparisons));
@@ -55,6 +55,12 @@ fn text(turn: &Turn) -> String {
     lines.extend(performance.arrived.as_ref().map(|found| measured("confirmed cases that arrived", found)));
     lines.extend(
         performance.reviewed.as_ref().map(|found| measured("reviewed answers (chosen, no alarm)", found)),
+    );
+    lines.extend(
+        performance
+            .followed_up
+            .as_ref()
+            .map(|found| measured("answers with outcomes by file (no alarm)", found)),
     );
     if let Some(expected) = &performance.expected {
         lines.push(format!(
@@ -72,13 +78,14 @@ fn text(turn: &Turn) -> String {
     lines.join("\n")
 }
 
-fn drift_rows(turn: &Turn) -> Vec<Vec<String>> {
+/// Comparisons as a table, with its header.
+pub(super) fn drift_rows(comparisons: &[Comparison]) -> Vec<Vec<String>> {
     let mut rows = vec![
         ["group", "feature", "patients", "distance", "PSI", "p", "adjusted p", ""]
             .map(str::to_owned)
             .to_vec(),
     ];
-    rows.extend(turn.report.drift.comparisons.iter().map(|one| {
+    rows.extend(comparisons.iter().map(|one| {
         let change = &one.change;
         let word = match change.drift {
             Drift::Few => "too few patients",

@@ -12,7 +12,7 @@ use crate::cli::{Global, Serve};
 use crate::deployment::Deployment;
 use crate::keeper::Keeper;
 use crate::output::Done;
-use crate::pipeline::notify;
+use crate::pipeline::{notify, publish};
 use crate::serving::{Datasets, Log, Served, Throne, Turning, sql};
 
 pub(super) fn run(global: &Global, command: &Serve) -> Result<Done> {
@@ -46,6 +46,7 @@ pub(super) fn serve(
     let served = Served::start(Arc::clone(&deployment))?;
     Arc::clone(&served).follow();
     notify::follow(Arc::clone(&deployment));
+    publish::follow(Arc::clone(&deployment));
     let alert_sinks = notify::names(&deployment.config.alerts);
     let clock = deployment.clock.clone();
     let state = State {

@@ -39,6 +39,7 @@ pub struct Erased {
     /// Names the erasure in the audit; worth keeping with the person's request, which the audit does not name.
     pub erasure: Option<Uuid>,
     pub cases: Removal,
+    /// In the prediction log.
     pub predictions: u64,
     #[serde(flatten)]
     pub opinions: ErasedOpinions,
@@ -55,26 +56,30 @@ pub fn erase(deployment: &Deployment, request: &Request<'_>) -> Result<Erased> {
         record.and_then(|record| record.patient_id).is_some_and(|id| request.patients.contains(id.as_ref()))
     };
     let found = predictions::find(&log, theirs).context("the prediction log cannot be searched")?;
-    let ids: Vec<String> = found.iter().map(Uuid::to_string).collect();
+    // What was published may be all that is left of an erasure that was killed.
+    let mut known = deployment.lake.predictions_of(&request.patients)?;
+    known.extend(found.iter().map(Uuid::to_string));
+    let ids: Vec<String> = known.iter().cloned().collect();
     if request.dry_run {
-        let cases = in_lake(deployment, request)?;
+        let cases = in_lake(deployment, request, &known)?;
         let opinions = deployment.registry.opinions_on(&ids)?;
         let models = trained_on(deployment, &cases)?;
-        let predictions = ids.len() as u64;
+        let predictions = found.len() as u64;
         return Ok(Erased { erasure: None, cases, predictions, opinions, models, dry_run: true });
     }
     let erasure = Uuid::now_v7();
     let subject = erasure.to_string();
     let begun = json!({ "persons": request.patients.len(), "predictions": ids.len() });
     let opinions = act(deployment, request.reason, |act| {
-        Ok(deployment.registry.begin_erasure(&subject, &ids, &begun, act)?)
+        Ok(deployment.registry.begin_removal("patient.erase.begin", &subject, &ids, &begun, act)?)
     })?;
     let gone = predictions::erase(&log, theirs).context("the prediction log cannot be rewritten")?;
-    let cases = in_lake(deployment, request)?;
+    let cases = in_lake(deployment, request, &known)?;
     let models = trained_on(deployment, &cases)?;
     let done = json!({
         "change": cases.id, "cases": cases.rows, "dataset_versions": cases.versions, "quarantined": cases.quarantined,
-        "predictions": gone.len(), "feedback": opinions.feedback, "reviews": opinions.reviews, "models": models,
+        "predictions": gone.len(), "published_predictions": cases.served.predictions,
+        "published_outcomes": cases.served.outcomes, "feedback": opinions.feedback, "reviews": opinions.reviews, "models": models,
     });
     act(deployment, request.reason, |act| {
         Ok(deployment.registry.record_removal("patient.erase", &subject, &done, act)?)
@@ -83,10 +88,10 @@ pub fn erase(deployment: &Deployment, request: &Request<'_>) -> Result<Erased> {
     Ok(Erased { erasure: Some(erasure), cases, predictions, opinions, models, dry_run: false })
 }
 
-fn in_lake(deployment: &Deployment, request: &Request<'_>) -> Result<Removal> {
+fn in_lake(deployment: &Deployment, request: &Request<'_>, predictions: &HashSet<String>) -> Result<Removal> {
     let texts = Texts { deployment, headers: headers(deployment)?, mappings: mappings(deployment)? };
     let refused = |row: &RefusedRow<'_>| texts.whose(request, row);
-    let erasure = Erasure { patients: &request.patients, refused: &refused };
+    let erasure = Erasure { patients: &request.patients, predictions, refused: &refused };
     let task = deployment.progress.task("erasing", None);
     let progress = |rows: u64, _: u64| task.at(rows);
     let how = Rewriting { now: deployment.now(), dry_run: request.dry_run, progress: &progress };

@@ -120,7 +120,7 @@ const MOST_PATIENTS: usize = u32::MAX as usize - 1;
 fn measure(deployment: &Deployment, model: &Model, scorer: &Scorer, asked: &Asked) -> Result<Report> {
     let (lake, study) = (&deployment.lake, scorer.study());
     let &Asked { from, to, .. } = asked;
-    let log = deployment.data_dir.join("predictions");
+    let log = PredictionReader::open(&deployment.data_dir.join("predictions"));
     let served = sample::served(&log, study, from, to)?;
     let news = sample::window_versions(&lake.versions()?, model.dataset_version, from, to);
     let (arrived, mut sources) = match news {
@@ -141,7 +141,7 @@ fn measure(deployment: &Deployment, model: &Model, scorer: &Scorer, asked: &Aske
         sources: &sources,
         arrived_sample: &arrived_sample,
     };
-    let reader = PredictionReader::open(&log);
+    let [reviewed, followed_up] = performance::on_outcomes(&deployment.registry, &log, study, from, to)?;
     Ok(Report {
         model: model.version,
         dataset_version: model.dataset_version,
@@ -157,11 +157,20 @@ fn measure(deployment: &Deployment, model: &Model, scorer: &Scorer, asked: &Aske
         performance: Performance {
             targets: performance::targets(study),
             arrived: performance::on_arrived(scorer, &arrived)?,
-            reviewed: performance::on_reviewed(&deployment.registry, &reader, study, from, to)?,
+            reviewed,
+            followed_up,
             expected: performance::expected(scorer, &answered),
         },
         quality: quality::of_window(study, &lake.ingests()?, from, to),
     })
+}
+
+/// How the values of one dataset version differ from another's, input by input. Rows that both have make the p-values larger
+/// than they need be, never smaller.
+pub fn between(deployment: &Deployment, before: u64, after: u64) -> Result<Vec<Comparison>> {
+    let (lake, study) = (&deployment.lake, deployment.study.as_ref());
+    let of = |version| sample::of_version(lake, study, version);
+    drift::between(study, &of(before)?, &of(after)?, deployment.config.threads())
 }
 
 /// Measures a window, keeps the figures and settles the alerts. `act`: who asks, when, and a key, with which a repeated turn

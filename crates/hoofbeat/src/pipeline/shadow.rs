@@ -13,6 +13,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use super::promote::act_as;
+use super::publish::answers_between;
 use super::score::Scorer;
 use crate::config::Approval;
 use crate::deployment::Deployment;
@@ -102,7 +103,8 @@ fn count(deployment: &Deployment, change: &Change) -> Result<Disagreements> {
     let champion = open(change.previous.context("a shadow period without a champion")?)?;
     let challenger = open(change.model)?;
     let mut counted = Disagreements::default();
-    for entry in PredictionReader::open(&deployment.data_dir.join("predictions")).scan()? {
+    let log = PredictionReader::open(&deployment.data_dir.join("predictions"));
+    for entry in answers_between(&log, change.at, None)? {
         let (_, bytes) = entry?;
         let record = Record::from_bytes(&bytes).context("a logged prediction cannot be read")?;
         let at = OffsetDateTime::parse(&record.at, &Rfc3339)?;

@@ -24,6 +24,7 @@ mod page;
 #[path = "../../../registry/tests/it/postgres_server.rs"]
 mod postgres_server;
 mod privacy;
+mod publication;
 mod replicas;
 mod rest;
 #[path = "../../../lake/tests/it/s3_server.rs"]

@@ -43,6 +43,16 @@ impl Address {
         Uuid::new_v8(((a << 80) | (b << 64) | c).to_be_bytes())
     }
 
+    /// Where it lies, as a number that grows along the log.
+    pub(crate) fn place(self) -> i64 {
+        (i64::from(self.segment) << 32) | i64::from(self.offset)
+    }
+
+    /// The address at a place; its nonce is not known.
+    pub(crate) fn at_place(place: i64) -> Address {
+        Address { segment: (place >> 32) as u32, offset: place as u32, nonce: 0 }
+    }
+
     /// `None` for an identifier that this log cannot have given.
     pub(crate) fn from_id(id: Uuid) -> Option<Address> {
         if id.get_version_num() != 8 || id.get_variant() != uuid::Variant::RFC4122 {
@@ -179,6 +189,13 @@ fn erased_payload(bytes: &[u8]) -> Option<&[u8]> {
         return None;
     }
     bytes.get(HEADER..HEADER + len)
+}
+
+/// Bytes of the payload of the frame, whole or erased, whose header `bytes` begin with; `None` where it is none.
+pub(crate) fn payload_len(bytes: &[u8]) -> Option<usize> {
+    let len = u32::from_le_bytes(*bytes.get(4..8)?.first_chunk()?) as usize;
+    let known = bytes.starts_with(&MARKER) || bytes.starts_with(&ERASED);
+    (known && len <= MAX_PAYLOAD && bytes.len() >= HEADER).then_some(len)
 }
 
 /// Distance from a broken record at the start of `bytes` to the next whole one, or to the end.

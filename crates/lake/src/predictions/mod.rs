@@ -12,6 +12,7 @@
 
 mod erase;
 mod frame;
+mod identity;
 mod queue;
 mod reader;
 mod segment;
@@ -28,8 +29,9 @@ use uuid::Uuid;
 
 use crate::lock::Lock;
 
-pub use erase::{erase, find};
+pub use erase::{erase, find, retain};
 pub use frame::MAX_PAYLOAD;
+pub use identity::identity;
 pub use reader::{Damage, LogCheck, PredictionReader, Scan};
 
 /// Why the prediction log could not do what was asked. No variant holds payload bytes.
@@ -55,6 +57,11 @@ impl LogError {
     fn io(path: &Path) -> impl FnOnce(std::io::Error) -> LogError + '_ {
         move |source| LogError::Io { path: path.to_owned(), source: Arc::new(source) }
     }
+}
+
+/// Where a record lies in its log, as a number that grows along it; `None` for an identifier that no log gives.
+pub fn place(id: Uuid) -> Option<i64> {
+    frame::Address::from_id(id).map(frame::Address::place)
 }
 
 /// Sizes of the log. The defaults suit a server.

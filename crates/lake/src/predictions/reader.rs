@@ -111,8 +111,109 @@ impl PredictionReader {
             dir: self.dir.clone(),
             segments: segments.into_iter(),
             after: from,
+            durable: false,
             ready: Vec::new().into_iter(),
         })
+    }
+
+    /// The numbers of the logs that there are, ascending.
+    pub fn logs(&self) -> Result<Vec<u32>, LogError> {
+        let mut logs: Vec<u32> = self.segments()?.into_iter().map(segment::log_of).collect();
+        logs.dedup();
+        Ok(logs)
+    }
+
+    /// The records of one log after a [`place`] in it, oldest first, as far as they are durable now: what a power failure could still
+    /// take back is left for later.
+    pub fn scan_durable(&self, log: u32, after: Option<i64>) -> Result<Scan, LogError> {
+        let after = after.map(Address::at_place);
+        let mut segments = self.segments_of(log)?;
+        segments.retain(|&segment| after.is_none_or(|after| segment >= after.segment));
+        Ok(Scan {
+            dir: self.dir.clone(),
+            segments: segments.into_iter(),
+            after,
+            durable: true,
+            ready: Vec::new().into_iter(),
+        })
+    }
+
+    /// Whether a record that lay at a [`place`] may have gone on schedule: it lies there, it was erased, or its segment is
+    /// older than all that its log has. If not, the log was put back to an earlier state.
+    pub fn holds(&self, place: i64) -> Result<bool, LogError> {
+        let address = Address::at_place(place);
+        let segments = self.segments_of(segment::log_of(address.segment))?;
+        if segments.first().is_none_or(|first| address.segment < *first) {
+            return Ok(!segments.is_empty());
+        }
+        let Some(bytes) = read_segment(&self.dir, address.segment, address.offset)? else {
+            return Ok(false);
+        };
+        let first = frame::walk(&bytes, 0).next();
+        Ok(matches!(first, Some(Span::Record { .. } | Span::Erased { .. })))
+    }
+
+    /// The records of all segments that may hold one from the times `from` until `to` (`None`: the end), log by log, oldest first. `time` reads a record's
+    /// time, in the unit of the limits; the segments are told by their first records, of which nothing else is read. Records must be about
+    /// in the order of their times: none may come more than `slack` later in the log than one of a later time.
+    pub fn scan_between<T: PartialOrd + Copy + std::ops::Add<D, Output = T>, D: Copy>(
+        &self,
+        time: impl Fn(&[u8]) -> Option<T>,
+        from: T,
+        to: Option<T>,
+        slack: D,
+    ) -> Result<Scan, LogError> {
+        let segments = self.segments()?;
+        let same_log = |one, other| segment::log_of(one) == segment::log_of(other);
+        let begins =
+            segments.iter().map(|&segment| Ok(self.first_record(segment)?.as_deref().and_then(&time)));
+        let begins = begins.collect::<Result<Vec<Option<T>>, LogError>>()?;
+        let wanted = segments.iter().enumerate().filter(|&(at, _)| {
+            let of_log = segments[at + 1..].iter().take_while(|&&next| same_log(next, segments[at])).count();
+            let next = begins[at + 1..=at + of_log].iter().find_map(|begin| *begin);
+            let begin = begins[at];
+            let ended =
+                begin.is_none_or(|begin| begin < from) && next.is_some_and(|next| next + slack < from);
+            let not_begun = begin.zip(to).is_some_and(|(begin, to)| to + slack <= begin);
+            !ended && !not_begun
+        });
+        let segments: Vec<u32> = wanted.map(|(_, &segment)| segment).collect();
+        Ok(Scan {
+            dir: self.dir.clone(),
+            segments: segments.into_iter(),
+            after: None,
+            durable: false,
+            ready: Vec::new().into_iter(),
+        })
+    }
+
+    /// The first record of a segment that was not erased.
+    fn first_record(&self, segment: u32) -> Result<Option<Vec<u8>>, LogError> {
+        let path = segment::path(&self.dir, segment);
+        let Some(file) = open_segment(&path)? else { return Ok(None) };
+        let mut offset = MAGIC.len() as u64;
+        loop {
+            let mut bytes = vec![0; FIRST_READ];
+            let read = read_at(&file, &mut bytes, offset).map_err(LogError::io(&path))?;
+            bytes.truncate(read);
+            let Some(len) = frame::payload_len(&bytes) else { break };
+            if bytes.len() < HEADER + len {
+                bytes.resize(HEADER + len, 0);
+                read_at(&file, &mut bytes, offset).map_err(LogError::io(&path))?;
+            }
+            match frame::walk(&bytes, 0).next() {
+                Some(Span::Record { payload, .. }) => return Ok(Some(payload.to_vec())),
+                Some(Span::Erased { .. }) => offset += (HEADER + len) as u64,
+                Some(Span::Damage { .. }) | None => break,
+            }
+        }
+        // The end, or damage: what is behind it must be looked for.
+        let bytes = read_segment(&self.dir, segment, MAGIC.len() as u32)?.unwrap_or_default();
+        let first = frame::walk(&bytes, 0).find_map(|span| match span {
+            Span::Record { payload, .. } => Some(payload.to_vec()),
+            Span::Erased { .. } | Span::Damage { .. } => None,
+        });
+        Ok(first)
     }
 
     /// Reads every record and its checksum.
@@ -122,7 +223,7 @@ impl PredictionReader {
         for (at, &segment) in segments.iter().enumerate() {
             let next = segments.get(at + 1).map(|&next| segment::log_of(next));
             let newest = next != Some(segment::log_of(segment));
-            let bytes = read_segment(&self.dir, segment)?;
+            let Some(bytes) = read_segment(&self.dir, segment, 0)? else { continue };
             check.segments += 1;
             check.bytes += bytes.len() as u64;
             let start = usize::min(MAGIC.len(), bytes.len());
@@ -146,7 +247,13 @@ impl PredictionReader {
     }
 
     fn segments(&self) -> Result<Vec<u32>, LogError> {
-        if self.dir.exists() { segment::list(&self.dir) } else { Ok(Vec::new()) }
+        segment::list_or_none(&self.dir)
+    }
+
+    fn segments_of(&self, log: u32) -> Result<Vec<u32>, LogError> {
+        let mut segments = self.segments()?;
+        segments.retain(|&segment| segment::log_of(segment) == log);
+        Ok(segments)
     }
 
     fn segment_file(&self, segment: u32) -> Result<Option<Arc<File>>, LogError> {
@@ -155,11 +262,7 @@ impl PredictionReader {
             return Ok(Some(Arc::clone(file)));
         }
         let path = segment::path(&self.dir, segment);
-        let file = match File::open(&path) {
-            Ok(file) => Arc::new(file),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(LogError::io(&path)(error)),
-        };
+        let Some(file) = open_segment(&path)?.map(Arc::new) else { return Ok(None) };
         if files.len() >= OPEN_FILES {
             files.clear();
         }
@@ -182,9 +285,36 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<usize
     Ok(read)
 }
 
-fn read_segment(dir: &Path, segment: u32) -> Result<Vec<u8>, LogError> {
+/// `None` where the segment was deleted.
+fn open_segment(path: &Path) -> Result<Option<File>, LogError> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(LogError::io(path)(error)),
+    }
+}
+
+/// The bytes of a segment from `start` on; `None` where it was deleted.
+fn read_segment(dir: &Path, segment: u32, start: u32) -> Result<Option<Vec<u8>>, LogError> {
+    read_bytes(dir, segment, start, false)
+}
+
+/// The same; `durable`: only what is on the disk.
+fn read_bytes(dir: &Path, segment: u32, start: u32, durable: bool) -> Result<Option<Vec<u8>>, LogError> {
     let path = segment::path(dir, segment);
-    std::fs::read(&path).map_err(LogError::io(&path))
+    let Some(file) = open_segment(&path)? else { return Ok(None) };
+    let read = || {
+        let len = file.metadata()?.len().saturating_sub(start.into());
+        if durable {
+            // Whatever was written before this is on the disk after it.
+            file.sync_data()?;
+        }
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+        let read = read_at(&file, &mut bytes, start.into())?;
+        bytes.truncate(read);
+        Ok(bytes)
+    };
+    read().map(Some).map_err(LogError::io(&path))
 }
 
 /// Iterator over records: identifier and payload. Holds one segment's records in memory.
@@ -193,14 +323,20 @@ pub struct Scan {
     dir: PathBuf,
     segments: std::vec::IntoIter<u32>,
     after: Option<Address>,
+    durable: bool,
     ready: std::vec::IntoIter<(Uuid, Vec<u8>)>,
 }
 
 impl Scan {
     fn load(&self, segment: u32) -> Result<Vec<(Uuid, Vec<u8>)>, LogError> {
-        let bytes = read_segment(&self.dir, segment)?;
-        let records = frame::walk(&bytes, MAGIC.len()).filter_map(|span| match span {
-            Span::Record { offset, nonce, payload } => Some((Address { segment, offset, nonce }, payload)),
+        // A record begins at the place that was reached, whatever became of it.
+        let reached = self.after.filter(|after| after.segment == segment).map(|after| after.offset);
+        let start = reached.unwrap_or(MAGIC.len() as u32);
+        let Some(bytes) = read_bytes(&self.dir, segment, start, self.durable)? else { return Ok(Vec::new()) };
+        let records = frame::walk(&bytes, 0).filter_map(|span| match span {
+            Span::Record { offset, nonce, payload } => {
+                Some((Address { segment, offset: start + offset, nonce }, payload))
+            }
             Span::Erased { .. } | Span::Damage { .. } => None,
         });
         let is_new = |address: &Address| {

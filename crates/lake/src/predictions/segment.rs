@@ -65,6 +65,11 @@ fn names(dir: &Path) -> Result<Vec<String>, LogError> {
     Ok(names)
 }
 
+/// The same; none where there is no such folder.
+pub(crate) fn list_or_none(dir: &Path) -> Result<Vec<u32>, LogError> {
+    if dir.exists() { list(dir) } else { Ok(Vec::new()) }
+}
+
 /// Creates segment `segment`, durable with its name.
 pub(crate) fn create(dir: &Path, segment: u32) -> Result<File, LogError> {
     let path = path(dir, segment);

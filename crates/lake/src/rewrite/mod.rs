@@ -22,7 +22,7 @@ use crate::schema::{self, Column};
 use crate::table::{DataFile, Table, file_prefix};
 use crate::{Lake, LakeError, Purpose};
 
-pub use compact::Compacted;
+pub use compact::{Compacted, PutTogether};
 pub(crate) use quarantine::Going;
 pub use quarantine::RefusedRow;
 pub use removal::{Erasure, Refused, Removal, Retention};

@@ -45,6 +45,11 @@ pub(crate) struct Going {
 }
 
 impl Going {
+    /// Files that are written anew with all their rows.
+    pub(super) fn all_stay(files: Vec<DataFile>) -> Going {
+        Going { files, ..Going::default() }
+    }
+
     pub(crate) fn change(&self) -> QuarantineChange {
         QuarantineChange {
             replaced: self.files.iter().map(|file| file.name.clone()).collect(),

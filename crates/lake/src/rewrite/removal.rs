@@ -13,6 +13,7 @@ use crate::lineage::History;
 use crate::outcome::key;
 use crate::record::{FileVersions, OutcomeCount, Removed, RemovedRefused};
 use crate::schema::{Kind, columns};
+use crate::served::ServedRemoval;
 use crate::table::DataFile;
 use crate::{Lake, LakeError, Outcome, Purpose, scan, schema};
 
@@ -29,6 +30,8 @@ pub enum Refused {
 pub struct Erasure<'a> {
     /// The pseudonyms under which the person's cases are stored.
     pub patients: &'a HashSet<String>,
+    /// The person's answers, by their identifiers, as far as the tables do not tell themselves.
+    pub predictions: &'a HashSet<String>,
     /// Reads in a refused row's text whose it is.
     pub refused: &'a dyn Fn(&RefusedRow<'_>) -> Refused,
 }
@@ -45,8 +48,10 @@ impl std::fmt::Debug for Erasure<'_> {
 pub struct Retention {
     /// Cases recorded before it go: microseconds since 1970-01-01T00:00:00Z. Refused rows go with their ingest's time.
     pub recorded_before: i64,
-    /// Only rows of this source.
+    /// Only rows of this source, which answers have not: they stay, with their outcomes.
     pub source: Option<String>,
+    /// Answers that are as old, by their identifiers, as far as the tables do not tell themselves: their outcomes go.
+    pub predictions: HashSet<String>,
 }
 
 /// What was taken out, or in a dry run would be.
@@ -66,6 +71,8 @@ pub struct Removal {
     pub quarantine: Vec<RemovedRefused>,
     /// Rows of `quarantine` that stay because their text does not tell whose they are.
     pub quarantine_unknown: u64,
+    /// Rows of the tables of what was served.
+    pub served: ServedRemoval,
     pub dry_run: bool,
 }
 
@@ -77,13 +84,15 @@ struct Gone<'a> {
 }
 
 impl Lake {
-    /// Takes a person's rows out of every dataset version, of `quarantine` where the text tells whose a row is, and deletes the
-    /// files that held them, with all files that were replaced before. Repeating it changes nothing.
+    /// Takes a person's rows out of `predictions` and `outcomes`, of every dataset version, of `quarantine` where the text tells
+    /// whose a row is, and deletes the files that held them, with all files that were replaced before. Repeating it changes
+    /// nothing.
     ///
     /// # Errors
     /// [`LakeError::Busy`] and the like. After an error either every version is as it was, or the rows are gone and the next
     /// change of the lake deletes the files.
     pub fn erase(&self, erasure: &Erasure<'_>, how: &Rewriting<'_>) -> Result<Removal, LakeError> {
+        let served = self.erase_served(erasure.patients, erasure.predictions, how)?;
         let keys: HashSet<i64> = erasure.patients.iter().map(|id| key(id).cast_signed()).collect();
         let theirs = |batch: &RecordBatch| -> Result<BooleanArray, LakeError> {
             let patient_keys = scan::longs(batch, columns::PATIENT_KEY)?;
@@ -109,15 +118,19 @@ impl Lake {
                 false
             }
         })?;
-        Ok(Removal { quarantine_unknown: unknown, ..removal })
+        Ok(Removal { quarantine_unknown: unknown, served, ..removal })
     }
 
-    /// Takes rows that have been kept long enough out of every dataset version, and deletes the files that held them, with
+    /// Takes rows that have been kept long enough out of all tables and every dataset version, and deletes the files that held them, with
     /// all files that were replaced before. Repeating it changes nothing.
     ///
     /// # Errors
     /// As [`Lake::erase`].
     pub fn retain(&self, retention: &Retention, how: &Rewriting<'_>) -> Result<Removal, LakeError> {
+        let served = match retention.source {
+            None => self.retain_served(retention.recorded_before, &retention.predictions, how)?,
+            Some(_) => ServedRemoval::default(),
+        };
         let of_source =
             |source: Option<&str>| retention.source.as_deref().is_none_or(|wanted| source == Some(wanted));
         let old = |batch: &RecordBatch| -> Result<BooleanArray, LakeError> {
@@ -137,9 +150,10 @@ impl Lake {
             old.map(|ingest| ingest.ingest_id).collect()
         };
         let old_ingests = ingested_before(&self.history()?);
-        self.remove(&gone, how, &mut |row| {
+        let removal = self.remove(&gone, how, &mut |row| {
             old_ingests.contains(&row.ingest_id) && of_source(Some(row.source))
-        })
+        })?;
+        Ok(Removal { served, ..removal })
     }
 
     fn remove(&self, gone: &Gone<'_>, how: &Rewriting<'_>, refused: Goes<'_>) -> Result<Removal, LakeError> {

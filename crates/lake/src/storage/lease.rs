@@ -22,8 +22,6 @@ use super::block_on;
 use super::folder::Remote;
 use crate::LakeError;
 
-/// The lease's object in the lake's folder.
-const NAME: &str = "LEASE";
 /// Renewals in a lease's length.
 const RENEWALS: u32 = 4;
 /// Looks of a waiting taker in a lease's length.
@@ -146,12 +144,12 @@ struct State {
 }
 
 impl Lease {
-    /// Takes the lease of the folder; a held one after it was not renewed for `length`.
+    /// Takes the lease that is the object `name` of the folder; a held one after it was not renewed for `length`.
     ///
     /// # Errors
     /// [`LakeError::Busy`] while its holder renews it; [`LakeError::Storage`].
-    pub(super) fn take(remote: &Remote, length: Duration) -> Result<Lease, LakeError> {
-        let (key, url) = (remote.key(NAME), remote.place(NAME));
+    pub(super) fn take(remote: &Remote, name: &str, length: Duration) -> Result<Lease, LakeError> {
+        let (key, url) = (remote.key(name), remote.place(name));
         let place = Place { store: Arc::clone(&remote.store), key, url, length, patience: Duration::MAX };
         let holder = Uuid::new_v4();
         let note = Note { holder: Some(holder), beat: 0 };

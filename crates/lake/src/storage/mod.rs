@@ -138,20 +138,45 @@ impl Storage {
         self.root.child(name)
     }
 
-    /// Takes the right to write: for as long as the value lives, nobody else gets it.
+    /// Takes the right to write some tables: for as long as the value lives, nobody else gets it.
     ///
     /// # Errors
     /// [`LakeError::Busy`] while somebody else writes.
-    pub(crate) fn lock(&self) -> Result<WriterLock, LakeError> {
+    pub(crate) fn lock(&self, right: Right) -> Result<WriterLock, LakeError> {
         match &self.root {
             Folder::Local(dir) => {
                 std::fs::create_dir_all(dir).map_err(LakeError::io(dir))?;
-                let path = dir.join("LOCK");
+                let path = dir.join(right.lock());
                 let lock = Lock::take(&path).map_err(LakeError::io(&path))?;
                 let busy = || LakeError::Busy { lock: path.display().to_string() };
                 Ok(WriterLock::File(lock.ok_or_else(busy)?))
             }
-            Folder::Remote(remote) => Ok(WriterLock::Lease(Lease::take(remote, self.lease)?)),
+            Folder::Remote(remote) => Ok(WriterLock::Lease(Lease::take(remote, right.lease(), self.lease)?)),
+        }
+    }
+}
+
+/// Tables that change under one lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// `cases` and `quarantine`.
+    Cases,
+    /// `predictions` and `outcomes`: a publication every few minutes and an ingest of hours do not wait for each other.
+    Served,
+}
+
+impl Right {
+    fn lock(self) -> &'static str {
+        match self {
+            Right::Cases => "LOCK",
+            Right::Served => "LOCK-served",
+        }
+    }
+
+    fn lease(self) -> &'static str {
+        match self {
+            Right::Cases => "LEASE",
+            Right::Served => "LEASE-served",
         }
     }
 }

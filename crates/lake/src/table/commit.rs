@@ -12,7 +12,7 @@ use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Table;
+use super::{Log, Table};
 use crate::LakeError;
 use crate::storage::{WriterLock, block_on};
 
@@ -85,7 +85,11 @@ impl Table {
         let mut names = log.names()?;
         names.retain(|name| version_of(name).is_some());
         names.sort();
-        match (0..).zip(&names).find(|(version, name)| version_of(name) != Some(*version)) {
+        let first = match self.keeps {
+            Log::Whole => 0,
+            Log::Recent => names.first().and_then(|name| version_of(name)).unwrap_or(0),
+        };
+        match (first..).zip(&names).find(|(version, name)| version_of(name) != Some(*version)) {
             None => Ok(names),
             Some((version, _)) => Err(LakeError::Damaged {
                 file: log.place(&commit_name(version)),

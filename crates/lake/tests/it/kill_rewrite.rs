@@ -1,6 +1,6 @@
 //! `kill -9` at random moments of ingests, compactions, restores, erasures, retentions and releases, one after the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
@@ -54,7 +54,11 @@ fn change(lake: &Lake, dice: &mut Dice) -> String {
         }
         8 => {
             let recorded_before = (ROWS + 2 * dice.below(20)) as i64;
-            lake.retain(&Retention { recorded_before, source: None }, &quietly(false)).unwrap();
+            lake.retain(
+                &Retention { recorded_before, source: None, predictions: HashSet::new() },
+                &quietly(false),
+            )
+            .unwrap();
             format!("retain {recorded_before}")
         }
         _ => {

@@ -12,6 +12,7 @@ mod lineage;
 mod model;
 mod old;
 mod predictions;
+mod publication;
 mod rewrite;
 mod s3_server;
 mod support;

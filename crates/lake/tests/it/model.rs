@@ -1,6 +1,6 @@
 //! Random histories against a simple model of them in memory: every version has the model's rows, always.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use lake::{CaseRow, Lake, Retention, columns};
@@ -93,6 +93,7 @@ fn step(lake: &Lake, dir: &Path, model: &mut Model, dice: &mut Dice) -> String {
             let retention = Retention {
                 recorded_before: limit as i64 * 1_000_000,
                 source: only.then(|| "lab".to_owned()),
+                predictions: HashSet::new(),
             };
             assert_eq!(lake.retain(&retention, &quietly(false)).unwrap().rows, removed);
             // A patient without a confirmed row is unknown and may get another slot when it comes back.

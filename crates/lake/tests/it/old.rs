@@ -59,9 +59,9 @@ fn an_old_lake_is_read_added_to_and_gone_back_in() {
 fn compaction_writes_the_version_into_old_rows() {
     let (_dir, lake) = old_lake();
     let done = lake.compact(true, &quietly(false)).unwrap();
-    assert_eq!((done.files_rewritten, done.files_after), (2, 1));
+    assert_eq!((done.cases.files_rewritten, done.cases.files_after), (2, 1));
     assert_eq!((case_ids(&lake, 1), case_ids(&lake, 2)), (ids(0..400), ids(0..800)));
-    assert_eq!(lake.compact(true, &quietly(false)).unwrap().files_rewritten, 0);
+    assert_eq!(lake.compact(true, &quietly(false)).unwrap().cases.files_rewritten, 0);
     assert_clean(&lake);
 }
 

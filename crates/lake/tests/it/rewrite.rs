@@ -1,6 +1,6 @@
 //! Compaction, a person's erasure, retention, release from quarantine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use lake::{CaseRow, Lake, Outcome, Purpose, QuarantineFilter, Retention, columns};
 use time::macros::datetime;
@@ -50,11 +50,14 @@ fn compaction_puts_files_together_and_every_version_stays(site: &Site) {
     let lake = many_files(site);
     let (before, versions) = (all_versions(&lake), lake.versions().unwrap());
     let plan = lake.compact(true, &quietly(true)).unwrap();
-    assert_eq!((plan.files_before, plan.files_after, plan.rows_rewritten, plan.deleted), (10, 1, 500, 10));
+    assert_eq!(
+        (plan.cases.files_before, plan.cases.files_after, plan.cases.rows_rewritten, plan.deleted),
+        (10, 1, 500, 10)
+    );
     assert_eq!((data_files(site), all_versions(&lake)), (10, before.clone()), "a dry run changes nothing");
 
     let done = lake.compact(false, &quietly(false)).unwrap();
-    assert_eq!((done.files_before, done.files_after, done.deleted), (10, 1, 0));
+    assert_eq!((done.cases.files_before, done.cases.files_after, done.deleted), (10, 1, 0));
     assert_eq!(data_files(site), 11, "without vacuum the replaced files stay");
     assert_eq!(all_versions(&lake), before);
     assert_eq!(lake.versions().unwrap(), versions);
@@ -63,14 +66,14 @@ fn compaction_puts_files_together_and_every_version_stays(site: &Site) {
     assert_clean(&lake);
 
     let again = lake.compact(true, &quietly(false)).unwrap();
-    assert_eq!((again.files_rewritten, again.deleted), (0, 10));
+    assert_eq!((again.cases.files_rewritten, again.deleted), (0, 10));
     assert_eq!((data_files(site), lake.compact(true, &quietly(false)).unwrap().deleted), (1, 0));
     assert_eq!(all_versions(&lake), before);
     // Life goes on: later ingests know what is stored, whatever file it lies in.
     let mut ingest = begin(&lake, "ehr").unwrap();
     assert_eq!(push_all(&mut ingest, 480..520), 20);
     assert_eq!(ingest.commit().unwrap().new_version, Some(12));
-    assert_eq!(lake.compact(true, &quietly(false)).unwrap().files_after, 1);
+    assert_eq!(lake.compact(true, &quietly(false)).unwrap().cases.files_after, 1);
     assert_eq!(case_ids(&lake, 12).len(), 8 * 50 + 20);
     assert_clean(&lake);
 }
@@ -134,8 +137,11 @@ fn retention_takes_old_rows_of_a_source_out(site: &Site) {
     }
     refuse(&mut ingest, "bad.csv", 1, "{}");
     ingest.commit().unwrap();
-    let limit =
-        |source: Option<&str>| Retention { recorded_before: 51 * day, source: source.map(str::to_owned) };
+    let limit = |source: Option<&str>| Retention {
+        recorded_before: 51 * day,
+        source: source.map(str::to_owned),
+        predictions: HashSet::new(),
+    };
     let done = lake.retain(&limit(Some("lab")), &quietly(false)).unwrap();
     assert_eq!((done.rows, done.quarantined), (25, 0), "the ingest itself is younger than the limit");
     assert_eq!(done.removed[0].sources, BTreeMap::from([("lab".to_owned(), 25)]));
@@ -148,7 +154,7 @@ fn retention_takes_old_rows_of_a_source_out(site: &Site) {
     assert_eq!(counted, 75);
     let done = lake.retain(&limit(None), &quietly(false)).unwrap();
     assert_eq!(done.rows, 20, "those without a time stay");
-    let after = |at: i64| Retention { recorded_before: at, source: None };
+    let after = |at: i64| Retention { recorded_before: at, source: None, predictions: HashSet::new() };
     let later = datetime!(2027-01-01 00:00 UTC).unix_timestamp() * 1_000_000;
     let done = lake.retain(&after(later), &quietly(false)).unwrap();
     assert_eq!((done.rows, done.quarantined, lake.version(1).unwrap().totals.rows), (45, 1, 10));

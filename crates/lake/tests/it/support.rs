@@ -106,6 +106,13 @@ impl Site {
         self.spawn(Command::new(std::env::current_exe().unwrap()), name)
     }
 
+    /// The same, told more.
+    pub(crate) fn spawn_child_with(&self, name: &str, more: &[(&str, &PathBuf)]) -> Child {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.envs(more.iter().copied());
+        self.spawn(command, name)
+    }
+
     /// The same, under a limit (1,024-byte blocks) on the size of any file that it writes.
     pub(crate) fn spawn_limited_child(&self, name: &str, blocks: u32) -> Child {
         self.spawn(limited(blocks), name)
@@ -294,7 +301,8 @@ pub(crate) fn erase(lake: &Lake, patients: &[&str], dry_run: bool) -> Removal {
         let named = |id: &String| row.raw.contains(&format!("\"{id}\""));
         if patients.iter().any(named) { Refused::Theirs } else { Refused::NotTheirs }
     };
-    lake.erase(&Erasure { patients: &patients, refused: &refused }, &quietly(dry_run)).unwrap()
+    let erasure = Erasure { patients: &patients, predictions: &HashSet::new(), refused: &refused };
+    lake.erase(&erasure, &quietly(dry_run)).unwrap()
 }
 
 /// Asserts that nothing is wrong and nothing was left over.

@@ -2,10 +2,14 @@
 
 use query::{Format, Identifiers};
 
-use crate::support::{Asked, BOTH, SECRET, limits, made, masked};
+use crate::support::{Asked, BOTH, SECRET, limits, made, masked, serve};
 
 /// Ways to ask for what is hidden.
-const QUESTIONS: [&str; 40] = [
+const QUESTIONS: [&str; 44] = [
+    "SELECT * FROM predictions",
+    "SELECT * FROM outcomes",
+    "SELECT p.*, o.* FROM predictions p JOIN outcomes o USING (prediction_id)",
+    "SELECT min(prediction_id), max(patient_id), min(patient_key) FROM predictions",
     "SELECT * FROM cases",
     "SELECT * FROM quarantine",
     "SELECT c.* FROM cases c",
@@ -51,6 +55,7 @@ const QUESTIONS: [&str; 40] = [
 #[test]
 fn no_form_of_a_question_reaches_an_identifier() {
     let made = made();
+    serve(&made.lake, 0..40);
     let asked = Asked::masked(&made);
     for question in QUESTIONS {
         for format in [Format::Csv, Format::Ndjson] {
@@ -122,4 +127,25 @@ fn who_may_see_identifiers_sees_them() {
     assert_eq!(asked.one(&here), "2");
     assert_eq!(asked.one("SELECT count(patient_key) FROM cases"), BOTH.to_string());
     assert!(asked.csv("SELECT raw FROM quarantine").contains(SECRET));
+}
+
+/// Answers meet their outcomes, and the patients' cases, by pseudonyms.
+#[test]
+fn what_was_served_meets_what_became_of_it_and_the_cases() {
+    let made = made();
+    assert_eq!(Asked::masked(&made).one("SELECT count(*) FROM predictions"), "0");
+    serve(&made.lake, 0..40);
+    for identifiers in [masked(), Identifiers::Shown] {
+        let asked = Asked::of(&made, 2, &identifiers, &limits(made.folder.path()));
+        assert_eq!(
+            asked.one("SELECT count(*) FROM predictions p JOIN outcomes o USING (prediction_id)"),
+            "20"
+        );
+        let genders = "SELECT DISTINCT gender FROM predictions ORDER BY 1";
+        assert_eq!(asked.csv(genders), "gender\nfemale\nmale\n");
+        let patients =
+            "SELECT count(DISTINCT p.patient_id) FROM predictions p JOIN cases c USING (patient_id)";
+        assert_eq!(asked.one(patients), "20");
+        assert_eq!(asked.one("SELECT sum(p_healthy + p_mild) FROM predictions"), "40.0");
+    }
 }

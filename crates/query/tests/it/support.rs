@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use lake::{CaseRow, IngestMeta, Lake, QuarantineRow, Reason, Schema};
+use lake::{
+    CaseRow, IngestMeta, Lake, OutcomeRow, PredictionLayout, PredictionRow, QuarantineRow, Reason, Schema,
+};
 use query::wire::{Endpoint, Role};
 use query::{Dataset, Format, Identifiers, Input, Limits, Pseudonyms, QueryError, Session};
 use tempfile::TempDir;
@@ -81,6 +83,51 @@ pub(crate) fn ingest(lake: &Lake, numbers: std::ops::Range<u64>) {
         .quarantine(&QuarantineRow { source: "ward", file: "x.csv", row: 7, reasons: &reasons, raw: &raw })
         .unwrap();
     ingest.commit().unwrap();
+}
+
+/// Answers to the patients `numbers`, named by them, and outcomes of every other one.
+pub(crate) fn serve(lake: &Lake, numbers: std::ops::Range<u64>) {
+    let layout = PredictionLayout {
+        inputs: inputs().into_iter().map(|input| input.name).collect(),
+        severities: vec!["healthy".to_owned(), "mild".to_owned()],
+    };
+    let place = numbers.end as i64;
+    let mut answers = lake.publish_predictions("log", &layout).unwrap();
+    for n in numbers.clone() {
+        let (id, (values, _)) = (format!("{SECRET}-answer-{n}"), case(n));
+        answers
+            .push(&PredictionRow {
+                prediction_id: &id,
+                created_at: 1_700_000_000_000_000,
+                model_version: "m-0001",
+                dataset_version: 2,
+                patient_id: Some(&format!("{SECRET}-{}", n / 2)),
+                severity: Some("mild"),
+                rarity: Some("common"),
+                probability_orphan: 0.01,
+                threshold: 0.08,
+                abstained: false,
+                probabilities: &[Some(0.25), Some(0.75)],
+                inputs: &values,
+            })
+            .unwrap();
+    }
+    answers.commit(place).unwrap();
+    let mut outcomes = lake.publish_outcomes("registry").unwrap();
+    for n in numbers.filter(|n| n.is_multiple_of(2)) {
+        outcomes.push(&OutcomeRow {
+            outcome_id: n,
+            prediction_id: &format!("{SECRET}-answer-{n}"),
+            severity: "healthy",
+            rarity: None,
+            disease_code: None,
+            confirmed_at: 1_700_000_000_000_000,
+            recorded_at: 1_700_000_000_000_000,
+            source: "review",
+            reviewer: "reviewer-1",
+        });
+    }
+    outcomes.commit(place).unwrap();
 }
 
 pub(crate) fn masked() -> Identifiers {

@@ -8,9 +8,11 @@ use time::format_description::well_known::Rfc3339;
 
 use super::quality;
 use crate::cli::Global;
+use crate::commands::monitor;
 use crate::deployment::Deployment;
 use crate::output;
 use crate::pipeline::cohort;
+use crate::pipeline::monitor::{self as monitoring, Comparison};
 
 pub(super) fn list(global: &Global, deployment: &Deployment) -> Result<()> {
     let versions = deployment.lake.versions()?;
@@ -150,7 +152,20 @@ pub(super) fn quarantine(
 
 pub(super) fn diff(global: &Global, deployment: &Deployment, before: u64, after: u64) -> Result<()> {
     let difference = deployment.lake.difference(before, after)?;
-    output::print(global.json, &difference, || difference_text(&difference))
+    let drift = monitoring::between(deployment, before, after)?;
+    let shown = Compared { difference: &difference, drift: &drift };
+    output::print(global.json, &shown, || {
+        let shifts = output::table(&monitor::drift_rows(&drift));
+        format!("{}\n\nhow the values differ\n{shifts}", difference_text(&difference))
+    })
+}
+
+/// Two dataset versions: their rows, and how the values of these differ.
+#[derive(Serialize)]
+struct Compared<'a> {
+    #[serde(flatten)]
+    difference: &'a Difference,
+    drift: &'a [Comparison],
 }
 
 fn difference_text(difference: &Difference) -> String {

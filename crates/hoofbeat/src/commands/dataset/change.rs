@@ -1,8 +1,7 @@
 //! What changes the lake as a whole: going back, compaction, retention.
 
 use anyhow::{Context, Result, bail};
-use lake::{Compacted, Removal, Retention, Rewriting};
-use serde_json::json;
+use lake::{Compacted, PutTogether, Removal, Rewriting};
 use time::format_description::FormatItem;
 use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime};
@@ -10,7 +9,7 @@ use time::{Date, Duration, OffsetDateTime};
 use crate::cli::{Global, Retain};
 use crate::deployment::Deployment;
 use crate::output;
-use crate::pipeline::promote::act;
+use crate::pipeline::retain::{self, Request, Retained};
 
 const DATE: &[FormatItem<'_>] = format_description!("[year]-[month]-[day]");
 
@@ -37,62 +36,60 @@ pub(super) fn compact(global: &Global, deployment: &Deployment, vacuum: bool, dr
 }
 
 fn compacted(done: &Compacted) -> String {
-    let (would, were) = if done.dry_run { ("would be ", "") } else { ("", "were ") };
-    let mut lines = Vec::new();
-    lines.push(match done.files_rewritten {
-        0 => format!("nothing to put together in {} files", done.files_before),
-        files => format!(
-            "{} files {would}{}{}: {files} with {} rows {were}put together",
-            done.files_before,
-            if done.dry_run { "about " } else { "are now " },
-            done.files_after,
-            done.rows_rewritten
-        ),
-    });
+    let would = if done.dry_run { "would be " } else { "" };
+    let tables = [
+        ("cases", &done.cases),
+        ("quarantine", &done.quarantine),
+        ("predictions", &done.predictions),
+        ("outcomes", &done.outcomes),
+    ];
+    let there = tables.iter().filter(|(_, table)| table.files_before > 0);
+    let mut lines: Vec<String> = there.map(|(name, table)| put_together(name, table, done.dry_run)).collect();
     if done.deleted > 0 {
+        let were = if done.dry_run { "" } else { "were " };
         lines.push(format!(
             "{} replaced files {would}{were}deleted: {} bytes",
             done.deleted, done.deleted_bytes
         ));
     }
-    lines.join("\n")
+    if lines.is_empty() { "the lake has no files yet".to_owned() } else { lines.join("\n") }
 }
 
-pub(super) fn retain(global: &Global, deployment: &Deployment, retain: &Retain) -> Result<()> {
-    let now = deployment.now();
-    let limit = limit(&retain.older_than, now)?;
-    let retention = Retention {
-        recorded_before: (limit.unix_timestamp_nanos() / 1000) as i64,
-        source: retain.source.clone(),
-    };
-    let task = deployment.progress.task("deleting old cases", None);
-    let progress = |rows: u64, _: u64| task.at(rows);
-    let how = Rewriting { now, dry_run: retain.dry_run, progress: &progress };
-    let removal = deployment.lake.retain(&retention, &how)?;
-    if !retain.dry_run {
-        deployment.cohorts().forget()?;
+fn put_together(name: &str, table: &PutTogether, dry_run: bool) -> String {
+    let PutTogether { files_before, files_after, files_rewritten, rows_rewritten } = table;
+    let (are, were) = if dry_run { ("would be about", "") } else { ("are now", "were ") };
+    match files_rewritten {
+        0 => format!("{name}: nothing to put together in {files_before} files"),
+        files => format!(
+            "{name}: {files_before} files {are} {files_after}: {files} with {rows_rewritten} rows {were}put together"
+        ),
     }
-    drop(task);
-    if let Some(change) = removal.id {
-        let detail = json!({
-            "before": limit.date().to_string(), "source": retain.source, "cases": removal.rows,
-            "dataset_versions": removal.versions, "quarantined": removal.quarantined,
-        });
-        act(deployment, &retain.reason, |act| {
-            Ok(deployment.registry.record_removal("dataset.retain", &change.to_string(), &detail, act)?)
-        })?;
-    }
-    output::print(global.json, &removal, || {
+}
+
+pub(super) fn retain(global: &Global, deployment: &Deployment, command: &Retain) -> Result<()> {
+    let limit = limit(&command.older_than, deployment.now())?;
+    let (source, reason, dry_run) = (command.source.as_deref(), &command.reason, command.dry_run);
+    let retained = retain::retain(deployment, &Request { limit, source, reason, dry_run })?;
+    output::print(global.json, &retained, || {
         let about = format!("recorded before {}", limit.date());
-        removed(&removal, &about)
+        let would = if dry_run { "would be " } else { "" };
+        let Retained { lake, predictions, opinions } = &retained;
+        format!(
+            "{}\n{predictions} predictions of the log, {} feedbacks, {} reviews and {} outcomes of the registry {would}gone",
+            removed(lake, &about),
+            opinions.feedback,
+            opinions.reviews,
+            opinions.outcomes
+        )
     })
 }
 
 /// What was taken out of the lake, in words.
 pub(super) fn removed(removal: &Removal, about: &str) -> String {
     let would = if removal.dry_run { "would be " } else { "" };
-    if removal.rows + removal.quarantined == 0 {
-        return format!("the lake has no case and no refused row {about}");
+    let served = &removal.served;
+    if removal.rows + removal.quarantined + served.predictions + served.outcomes == 0 {
+        return format!("the lake has no case, no refused row and no prediction {about}");
     }
     let versions: Vec<String> = removal.versions.iter().map(u64::to_string).collect();
     let mut lines =
@@ -101,6 +98,10 @@ pub(super) fn removed(removal: &Removal, about: &str) -> String {
         lines.push(format!("dataset versions that had some of them: {}", versions.join(", ")));
     }
     lines.push(format!("{} refused rows {would}gone", removal.quarantined));
+    lines.push(format!(
+        "{} published predictions and {} outcomes {would}gone",
+        served.predictions, served.outcomes
+    ));
     lines.join("\n")
 }
 

@@ -1,8 +1,9 @@
-//! `hoofbeat dataset`: dataset versions, what they hold, what was refused; going back, compaction, deletion, release.
+//! `hoofbeat dataset`: dataset versions, what they hold, what was refused; going back, compaction, deletion, release, publication.
 
 mod catalogue;
 mod change;
 mod erase;
+mod publish;
 pub(super) mod quality;
 mod release;
 
@@ -28,6 +29,7 @@ pub(super) fn run(global: &Global, command: Dataset) -> Result<Done> {
         Dataset::Diff { before, after } => catalogue::diff(global, &deployment, before, after)?,
         Dataset::Restore { version } => change::restore(global, &deployment, version)?,
         Dataset::Compact { vacuum, dry_run } => change::compact(global, &deployment, vacuum, dry_run)?,
+        Dataset::Publish { anew } => publish::run(global, &deployment, anew)?,
         Dataset::Retain(retain) => change::retain(global, &deployment, &retain)?,
         Dataset::Erase(erase) => erase::run(global, &deployment, &erase)?,
         Dataset::Release(release) => release::run(global, &deployment, &release)?,

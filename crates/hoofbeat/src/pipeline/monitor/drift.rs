@@ -163,6 +163,18 @@ pub(super) fn compare(
     })
 }
 
+/// Every input of two samples.
+pub(super) fn between(
+    study: &Study,
+    before: &Sample,
+    after: &Sample,
+    threads: usize,
+) -> Result<Vec<Comparison>> {
+    let mut asked = Vec::new();
+    inputs(study, "cases", "everybody", before, after, &mut asked);
+    judge(asked, &Limits::default().for_comparisons(study.inputs().len()), threads)
+}
+
 fn inputs<'a>(
     study: &'a Study,
     group: &'a str,

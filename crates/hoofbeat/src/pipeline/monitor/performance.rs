@@ -8,18 +8,19 @@ use evaluate::{
     Answer, Bootstrap, Cells, Disease, DiseaseCounts, Expected, Figures, InTheLarge, Light, Metric, Rule,
 };
 use lake::predictions::PredictionReader;
-use registry::{Outcome, Registry, Review, ReviewState};
+use registry::{ConfirmedOutcome, Registry};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::profile::Answered;
 use super::sample::{Arrived, Confirmed};
+use crate::pipeline::collect::SOURCE as REVIEW_SOURCE;
 use crate::pipeline::score::Scorer;
 
 /// Patients that every severity needs before the F1, whose interval is a bootstrap's, may raise an alarm.
 const FEWEST_OF_EACH: u64 = 9;
-/// Reviews read at once.
+/// Outcomes read at once.
 const PAGE: u32 = 1000;
 
 /// Performance by where the truth comes from.
@@ -28,9 +29,12 @@ pub struct Performance {
     pub targets: Targets,
     /// Confirmed cases that came in during the window and that the model has not learned from: what alarms rest on.
     pub arrived: Option<Measured>,
-    /// Answers that a review has settled in the window. Reviewed cases are chosen, mostly because somebody doubted the answer:
+    /// Answers whose outcome a review has found in the window. Reviewed cases are chosen, mostly because somebody doubted the answer:
     /// their figures are worse than everybody's and raise no alarm.
     pub reviewed: Option<Measured>,
+    /// Answers whose outcome came from elsewhere in the window: a file of outcomes, which may hold whom it likes. They raise no
+    /// alarm either: many of them were given by earlier models.
+    pub followed_up: Option<Measured>,
     /// What the model's own probabilities promise for the answers served, if it is calibrated on these patients; a
     /// band, no proof.
     pub expected: Option<Expected>,
@@ -159,42 +163,41 @@ struct LoggedAnswer {
     probability_orphan: f64,
 }
 
-/// Answers, by whatever model gave them, that a review resolved in the window as a confirmed case.
-pub(super) fn on_reviewed(
+/// Answers, by whatever model gave them, whose outcome became known in the window: by reviews, and from elsewhere.
+pub(super) fn on_outcomes(
     registry: &Registry,
     log: &PredictionReader,
     study: &Study,
     from: OffsetDateTime,
     to: OffsetDateTime,
-) -> Result<Option<Measured>> {
-    let mut cells = no_cells(study)?;
+) -> Result<[Option<Measured>; 2]> {
+    let [mut reviewed, mut others] = [no_cells(study)?, no_cells(study)?];
     let mut after = 0;
     loop {
-        let reviews = registry.reviews(Some(ReviewState::Resolved), after, PAGE)?;
-        let Some(last) = reviews.last() else { break };
+        let outcomes = registry.outcomes_recorded(from, to, after, PAGE)?;
+        let Some(last) = outcomes.last() else { break };
         after = last.id;
-        let in_window = |review: &&Review| review.resolved_at.is_some_and(|at| at >= from && at < to);
-        for review in reviews.iter().filter(in_window) {
-            add_reviewed(&mut cells, log, study, review)?;
+        for outcome in &outcomes {
+            let cells = if outcome.source == REVIEW_SOURCE { &mut reviewed } else { &mut others };
+            add(cells, log, study, outcome)?;
         }
     }
-    if cells.is_empty() {
-        return Ok(None);
-    }
-    measure(study, &cells, Vec::new()).map(Some)
+    let measured = |cells: Cells| match cells.is_empty() {
+        true => Ok(None),
+        false => measure(study, &cells, Vec::new()).map(Some),
+    };
+    Ok([measured(reviewed)?, measured(others)?])
 }
 
-/// A review without a case, of a vanished answer or in another study's terms is passed over.
-fn add_reviewed(cells: &mut Cells, log: &PredictionReader, study: &Study, review: &Review) -> Result<()> {
-    let found = review.resolution.as_ref().map(|resolution| &resolution.outcome);
-    let Some(Outcome::Case { severity, rarity, .. }) = found else { return Ok(()) };
-    let Some(truth) = study.severity_from_code(severity) else { return Ok(()) };
-    let Ok(id) = review.prediction_id.parse::<Uuid>() else { return Ok(()) };
+/// An outcome of a vanished answer or in another study's terms is passed over.
+fn add(cells: &mut Cells, log: &PredictionReader, study: &Study, outcome: &ConfirmedOutcome) -> Result<()> {
+    let Some(truth) = study.severity_from_code(&outcome.severity) else { return Ok(()) };
+    let Ok(id) = outcome.prediction_id.parse::<Uuid>() else { return Ok(()) };
     let Some(record) = log.get(id)? else { return Ok(()) };
     let Logged { prediction: said } =
         serde_json::from_slice(&record).with_context(|| format!("prediction {id} cannot be read"))?;
     let mut counts = vec![0; 2 * study.severities().len()];
-    counts[2 * truth.index() + usize::from(rarity.as_deref() == Some(Rarity::Orphan.code()))] = 1;
+    counts[2 * truth.index() + usize::from(outcome.rarity.as_deref() == Some(Rarity::Orphan.code()))] = 1;
     if said.probabilities.len() == study.severities().len()
         && said.severity.index() < said.probabilities.len()
     {

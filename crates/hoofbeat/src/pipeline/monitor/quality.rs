@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use clinical::Study;
+use clinical::quality::QualityByFile;
 use evaluate::{Estimate, Figure, Light, clopper_pearson};
 use lake::IngestRecord;
 use serde::Serialize;
@@ -59,11 +60,13 @@ struct Counts {
     accepted: u64,
     refused: u64,
     duplicates: u64,
+    swapped: u64,
     reasons: BTreeMap<String, u64>,
 }
 
 impl Counts {
-    fn add(&mut self, ingest: &IngestRecord) {
+    fn add(&mut self, ingest: &IngestRecord, pairs: &[String]) {
+        self.swapped += swapped(ingest, pairs);
         self.ingests += 1;
         self.accepted += ingest.accepted;
         self.refused += ingest.quarantined;
@@ -71,10 +74,6 @@ impl Counts {
         for (reason, rows) in &ingest.reasons {
             *self.reasons.entry(reason.clone()).or_default() += rows;
         }
-    }
-
-    fn swapped(&self, pairs: &[String]) -> u64 {
-        pairs.iter().filter_map(|reason| self.reasons.get(reason)).sum::<u64>().min(self.refused)
     }
 
     fn share(&self, hits: u64) -> Figure {
@@ -97,11 +96,11 @@ pub(super) fn of_window(
     let (mut now, mut before): (BTreeMap<&str, Counts>, BTreeMap<&str, Counts>) = Default::default();
     for ingest in ingests.iter().filter(|ingest| ingest.created_at < to) {
         let of = if ingest.created_at < from { &mut before } else { &mut now };
-        of.entry(&ingest.source).or_default().add(ingest);
+        of.entry(&ingest.source).or_default().add(ingest, &pairs);
     }
     let sources = now.into_iter().map(|(source, counts)| {
         let earlier = before.get(source).cloned().unwrap_or_default();
-        let (swapped, was_swapped) = (counts.swapped(&pairs), earlier.swapped(&pairs));
+        let (swapped, was_swapped) = (counts.swapped, earlier.swapped);
         SourceQuality {
             source: source.to_owned(),
             refused_share: judged(
@@ -118,6 +117,26 @@ pub(super) fn of_window(
         }
     });
     Quality { sources: sources.collect(), limits: QualityLimits { swapped: SWAPPED, refused: REFUSED } }
+}
+
+/// New refused rows whose pair would be accepted the other way round, as their ingest counted them; of an ingest that counted
+/// nothing, those whose pair is wrong.
+fn swapped(ingest: &IngestRecord, pairs: &[String]) -> u64 {
+    let counted = ingest.quality.clone().and_then(|kept| serde_json::from_value::<QualityByFile>(kept).ok());
+    let rows = match counted.map(|counted| counted.total()) {
+        Some(total) => {
+            let swapped: u64 = total.fields.values().map(|field| field.swapped).sum();
+            // It counted all refused rows, also those that were in quarantine already: of these, as large a part.
+            match total.refused {
+                refused if refused <= ingest.quarantined => swapped,
+                refused => {
+                    (u128::from(swapped) * u128::from(ingest.quarantined) / u128::from(refused)) as u64
+                }
+            }
+        }
+        None => pairs.iter().filter_map(|reason| ingest.reasons.get(reason)).sum(),
+    };
+    rows.min(ingest.quarantined)
 }
 
 /// The reasons that say that a value is not greater than the one it must be greater than.

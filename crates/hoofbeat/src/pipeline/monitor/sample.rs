@@ -1,7 +1,6 @@
 //! What monitoring compares: patients counted by input value and by possible patient.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use clinical::study::Accepts;
@@ -16,6 +15,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::pipeline::cohort::Cells;
 // Reviewed cases are chosen: they say nothing of who comes and how often the model is right.
 use crate::pipeline::collect::SOURCE as REVIEW_SOURCE;
+use crate::pipeline::publish::answers_between;
 
 /// Patients counted by every input's value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +74,14 @@ pub(super) fn by_source(
     let counted = lake.value_counts(after, version, &wanted, |slot| after.is_some() || is_training(slot))?;
     let sample = |counted: lake::ValueCounts| Sample { patients: counted.rows, inputs: counted.counts };
     Ok(counted.into_iter().map(|(source, counted)| (source, sample(counted))).collect())
+}
+
+/// All rows of a dataset version.
+pub(super) fn of_version(lake: &Lake, study: &Study, version: u64) -> Result<Sample> {
+    let counted = lake.value_counts(None, version, &value_columns(study), |_| true)?;
+    let sources = counted.into_iter();
+    let sources = sources.map(|(source, of)| (source, Sample { patients: of.rows, inputs: of.counts }));
+    Ok(everybody(study, &sources.collect()))
 }
 
 /// The sum over sources.
@@ -152,9 +160,14 @@ struct Logged<'a> {
 }
 
 /// The answers from `from` until before `to`.
-pub(super) fn served(log: &Path, study: &Study, from: OffsetDateTime, to: OffsetDateTime) -> Result<Served> {
+pub(super) fn served(
+    log: &PredictionReader,
+    study: &Study,
+    from: OffsetDateTime,
+    to: OffsetDateTime,
+) -> Result<Served> {
     let mut served = Served { sample: Sample::empty(study), ..Served::default() };
-    for record in PredictionReader::open(log).scan()? {
+    for record in answers_between(log, from, Some(to))? {
         let (id, bytes) = record?;
         let logged: Logged<'_> =
             serde_json::from_slice(&bytes).with_context(|| format!("prediction {id} cannot be read"))?;

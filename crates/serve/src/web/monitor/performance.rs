@@ -141,13 +141,17 @@ impl PerformanceView {
                 recall: figure(&promised.orphan_recall, w),
             });
         }
-        if let Some(reviewed) = &performance.reviewed {
-            beside.push(Beside {
-                title: w.count("beside-reviewed", reviewed.patients as u32),
-                note: w.t("beside-reviewed-note"),
-                f1: figure(&reviewed.f1_common, w),
-                recall: figure(&reviewed.orphan_recall, w),
-            });
+        let known = [
+            ("beside-reviewed", "beside-reviewed-note", &performance.reviewed),
+            ("beside-followed", "beside-followed-note", &performance.followed_up),
+        ];
+        for (title, note, found) in known {
+            beside.extend(found.as_ref().map(|found| Beside {
+                title: w.count(title, found.patients as u32),
+                note: w.t(note),
+                f1: figure(&found.f1_common, w),
+                recall: figure(&found.orphan_recall, w),
+            }));
         }
         PerformanceView {
             lead: found.map_or_else(

@@ -1,0 +1,144 @@
+//! Answers on their way from a prediction log into the table.
+
+use super::columns::PredictionColumns;
+use super::{Published, Served, Writer, Writing};
+use crate::data_file::DataFiles;
+use crate::schema::{Column, prediction_columns};
+use crate::table::Exchanged;
+use crate::{Lake, LakeError};
+
+/// Rows gathered before they go to the writer.
+const CHUNK_ROWS: usize = 1 << 14;
+
+/// What the answers are in terms of: the columns that a study gives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PredictionLayout {
+    /// Names of the inputs, each a 32-bit integer column, as in `cases`.
+    pub inputs: Vec<String>,
+    /// Codes of the severities, each with a column of its probability, `p_<code>`.
+    pub severities: Vec<String>,
+}
+
+/// One answer.
+#[derive(Clone, Copy)]
+pub struct PredictionRow<'a> {
+    /// As the log names it.
+    pub prediction_id: &'a str,
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub created_at: i64,
+    pub model_version: &'a str,
+    pub dataset_version: u64,
+    /// Pseudonym, where one was given.
+    pub patient_id: Option<&'a str>,
+    /// What was shown; `None` where nobody knows the study any more.
+    pub severity: Option<&'a str>,
+    pub rarity: Option<&'a str>,
+    pub probability_orphan: f64,
+    pub threshold: f64,
+    pub abstained: bool,
+    /// In the order of the [`PredictionLayout`].
+    pub probabilities: &'a [Option<f64>],
+    /// In the order of the [`PredictionLayout`].
+    pub inputs: &'a [Option<i32>],
+}
+
+impl std::fmt::Debug for PredictionRow<'_> {
+    /// Leaves the patient's data out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PredictionRow").field("prediction_id", &self.prediction_id).finish_non_exhaustive()
+    }
+}
+
+/// A publication of answers under way. Dropped without [`PredictionPublication::commit`], it leaves nothing.
+pub struct PredictionPublication {
+    writing: Writing,
+    feed: String,
+    after: Option<i64>,
+    all_columns: Vec<Column>,
+    columns: PredictionColumns,
+    files: DataFiles,
+    rows: u64,
+    /// Until the end, nobody else changes the table.
+    writer: Writer,
+}
+
+impl std::fmt::Debug for PredictionPublication {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PredictionPublication").field("feed", &self.feed).finish_non_exhaustive()
+    }
+}
+
+impl Lake {
+    /// Begins to take in answers of `feed`, a name that one prediction log has for ever. What the log holds must be read after
+    /// this, so that an answer that was erased meanwhile does not come back.
+    ///
+    /// # Errors
+    /// [`LakeError::Busy`], [`LakeError::ReservedColumn`] and the like.
+    pub fn publish_predictions(
+        &self,
+        feed: &str,
+        layout: &PredictionLayout,
+    ) -> Result<PredictionPublication, LakeError> {
+        let all_columns = prediction_columns(&layout.inputs, &layout.severities)?;
+        let writer = self.served_writer()?;
+        let writing = writer.swept_table(Served::Predictions)?;
+        let after = if writing.table.exists()? { writing.table.taken_in(feed)? } else { None };
+        Ok(PredictionPublication {
+            feed: feed.to_owned(),
+            after,
+            columns: PredictionColumns::new(&all_columns, layout.severities.len(), layout.inputs.len()),
+            files: writing.write_files(&all_columns)?,
+            all_columns,
+            writing,
+            rows: 0,
+            writer,
+        })
+    }
+}
+
+impl PredictionPublication {
+    /// The place of the last answer that was taken in; `None`: none was.
+    pub fn after(&self) -> Option<i64> {
+        self.after
+    }
+
+    /// Answers of this publication so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Adds one answer.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn push(&mut self, row: &PredictionRow<'_>) -> Result<(), LakeError> {
+        self.columns.push(row);
+        self.rows += 1;
+        if self.columns.len() == CHUNK_ROWS {
+            let chunk = self.columns.take()?;
+            self.files.write(chunk)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the answers part of the table, which has then taken in its feed up to `place`. Where there are many small files,
+    /// it also puts them together.
+    ///
+    /// # Errors
+    /// On any error but [`LakeError::Unsure`] the table is unchanged; repeating the publication is right in any case.
+    pub fn commit(mut self, place: i64) -> Result<Published, LakeError> {
+        if self.columns.len() > 0 {
+            let chunk = self.columns.take()?;
+            self.files.write(chunk)?;
+        }
+        let files = self.files.finish()?;
+        if !files.is_empty() || self.after != Some(place) {
+            let table = &self.writing.table;
+            table.create(&self.all_columns)?;
+            table.add_columns(&self.all_columns)?;
+            table.exchange(&[], &files, Exchanged::UpTo { feed: &self.feed, place })?;
+            self.writer.put_together_if_many(&self.writing)?;
+        }
+        Ok(Published { rows: self.rows, corrected: 0 })
+    }
+}
