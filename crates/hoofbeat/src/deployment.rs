@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::cli::Global;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::pipeline::diseases;
 use crate::progress::Progress;
@@ -30,6 +31,7 @@ pub struct Deployment {
     pub lake: Lake,
     pub registry: Arc<Registry>,
     pub progress: Progress,
+    pub clock: Clock,
 }
 
 impl Deployment {
@@ -50,10 +52,16 @@ impl Deployment {
             lake: Lake::at(config.storage(global)?),
             registry: Arc::new(registry),
             progress: Progress::new(global.quiet),
+            clock: Clock::System,
             study,
             data_dir,
             config,
         })
+    }
+
+    /// The time at which what the deployment does now is done.
+    pub fn now(&self) -> OffsetDateTime {
+        self.clock.now()
     }
 
     /// Counted cohorts of earlier dataset versions.
@@ -153,11 +161,6 @@ pub fn study(global: &Global, config: &Config) -> Result<Study> {
             Study::parse(&text).with_context(|| format!("the study {} is not valid", path.display()))
         }
     }
-}
-
-/// The one place where the program reads the clock.
-pub fn now() -> OffsetDateTime {
-    OffsetDateTime::now_utc()
 }
 
 /// Who acts from the command line: the operating system's user, as the audit names them.

@@ -16,7 +16,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::cli::Global;
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 use crate::pipeline::schedule;
 
 const LEASE: &str = "keeper";
@@ -86,7 +86,7 @@ impl Watch {
     fn run(mut self, stop: &AtomicBool) {
         let mut failing = false;
         while !stop.load(Ordering::Relaxed) {
-            let looked = self.look(deployment::now());
+            let looked = self.look(self.deployment.now());
             // The same trouble is told once, not twice a second.
             if let Err(error) = &looked
                 && !failing
@@ -226,7 +226,7 @@ impl Watch {
                 Some(0 | 3) => Ok(serde_json::json!({ "status": status.code() })),
                 _ => Err(if said.is_empty() { status.to_string() } else { said }),
             };
-            registry.end_job(id, attempt, ended.as_ref().map_err(String::as_str), deployment::now())?;
+            registry.end_job(id, attempt, ended.as_ref().map_err(String::as_str), self.deployment.now())?;
         }
         let job = registry.job(id)?;
         tracing::info!(job = id, state = ?job.state, "job ended");
@@ -242,7 +242,7 @@ impl Watch {
             self.deployment.registry.requeue_job(worker.job, worker.attempt)?;
         }
         if self.until.is_some() {
-            self.deployment.registry.give_back_lease(LEASE, &self.holder, deployment::now())?;
+            self.deployment.registry.give_back_lease(LEASE, &self.holder, self.deployment.now())?;
         }
         Ok(())
     }

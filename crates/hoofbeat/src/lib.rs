@@ -3,6 +3,7 @@
 
 pub mod calendar;
 pub mod cli;
+pub mod clock;
 mod commands;
 pub mod config;
 pub mod deployment;

@@ -16,7 +16,7 @@ use serve::ports::{
 };
 use uuid::Uuid;
 
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 use crate::pipeline::score::Scorer;
 use crate::pipeline::{collect, suggest};
 
@@ -182,7 +182,7 @@ impl Circle for Turning {
 
     fn suggest(&self, number: usize, actor: String) -> Pending<Result<Value, CircleError>> {
         self.away(move |deployment| {
-            let seed = deployment::now().unix_timestamp_nanos() as u64;
+            let seed = deployment.now().unix_timestamp_nanos() as u64;
             let opened = suggest::suggest(deployment, number, seed, &actor)?;
             Ok(serde_json::to_value(opened)?)
         })

@@ -4,7 +4,7 @@ use anyhow::Result;
 use registry::AlertState;
 
 use crate::cli::{Alert as Command, Global};
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 use crate::output::{self, Done, table};
 use crate::pipeline::{notify, promote};
 
@@ -30,7 +30,7 @@ pub(super) fn run(global: &Global, command: &Command) -> Result<Done> {
             let sinks: Vec<&str> = sinks.iter().map(String::as_str).collect();
             let alert =
                 promote::act(&deployment, reason, |act| Ok(registry.resolve_alert(*alert, &sinks, act)?))?;
-            notify::deliver(registry, config, deployment::now())?;
+            notify::deliver(registry, config, deployment.now())?;
             output::print(global.json, &alert, || format!("alert {} is resolved", alert.id))?;
         }
     }

@@ -202,7 +202,7 @@ fn promote_model(
 
 fn rollback(global: &Global, deployment: &Deployment, reason: &str) -> Result<Done> {
     let (key, actor) = (Uuid::now_v7().to_string(), deployment::actor());
-    let act = Act { key: &key, actor: &actor, reason, at: deployment::now() };
+    let act = Act { key: &key, actor: &actor, reason, at: deployment.now() };
     let promotion = deployment.registry.rollback(&act)?;
     output::print(global.json, &promotion, || format!("{} is the champion again", promotion.champion))?;
     Ok(Done::Well)

@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime, Time};
 use tracing::warn;
 
 use crate::cli::{Global, Monitor};
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 use crate::output::{self, Done, table};
 use crate::pipeline::monitor::{self, Asked, Checked, Measured, Turn};
 use crate::pipeline::{notify, promote};
@@ -16,7 +16,7 @@ use crate::pipeline::{notify, promote};
 pub(super) fn run(global: &Global, command: &Monitor) -> Result<Done> {
     let deployment = Deployment::open(global)?;
     let model = command.reference.as_deref().map(|name| deployment.model(name)).transpose()?;
-    let to = deployment::now();
+    let to = deployment.now();
     let from = match command.since {
         Some(date) => OffsetDateTime::new_utc(date, Time::MIDNIGHT),
         None => {
@@ -26,7 +26,7 @@ pub(super) fn run(global: &Global, command: &Monitor) -> Result<Done> {
     let asked = Asked { model: model.map(|model| model.version), from, to };
     let turn = promote::act(&deployment, "monitor", |act| monitor::turn(&deployment, &asked, act))?;
     // What cannot be told now waits in the outbox: the look itself is done.
-    if let Err(error) = notify::deliver(&deployment.registry, &deployment.config.alerts, deployment::now()) {
+    if let Err(error) = notify::deliver(&deployment.registry, &deployment.config.alerts, deployment.now()) {
         warn!(error = format!("{error:#}"), "alerts could not be delivered");
     }
     output::print(global.json, &turn, || text(&turn))?;

@@ -9,7 +9,7 @@ use interop::{CaseFile, PredictionWriter, Reading, Row, TableFormat};
 use serde_json::json;
 
 use crate::cli::{Global, Predict};
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 use crate::output::{self, Done};
 use crate::pipeline::{ingest, score::Scorer};
 
@@ -24,7 +24,7 @@ pub(super) fn run(global: &Global, command: &Predict) -> Result<Done> {
     };
     let scorer = Scorer::open(&deployment, &model)?;
     let mapping = command.map.as_deref().map(ingest::mapping).transpose()?;
-    let now = (deployment::now().unix_timestamp_nanos() / 1000) as i64;
+    let now = (deployment.now().unix_timestamp_nanos() / 1000) as i64;
     let reading =
         Reading { study: scorer.study(), mapping: mapping.as_ref(), source: "predict", ingested_at: now };
     let mut cases = match &command.input {

@@ -130,7 +130,7 @@ fn answered(deployment: &Deployment, record: &Record<'_>) -> String {
 }
 
 fn suggest(global: &Global, deployment: &Deployment, number: usize, seed: Option<u64>) -> Result<Done> {
-    let seed = seed.unwrap_or_else(|| deployment::now().unix_timestamp_nanos() as u64);
+    let seed = seed.unwrap_or_else(|| deployment.now().unix_timestamp_nanos() as u64);
     let opened = suggest::suggest(deployment, number, seed, &deployment::actor())?;
     output::print(global.json, &opened, || {
         format!(

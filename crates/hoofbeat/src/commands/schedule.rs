@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::cli::{Global, Schedule};
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 use crate::output::{self, Done, table};
 use crate::pipeline::schedule;
 
@@ -20,7 +20,7 @@ pub(super) fn run(global: &Global, command: &Schedule) -> Result<Done> {
                 Some(text) => OffsetDateTime::parse(text, &Rfc3339).with_context(|| {
                     format!("--now takes a time such as 2026-01-31T03:00:00Z, not `{text}`")
                 })?,
-                None => deployment::now(),
+                None => deployment.now(),
             };
             run_due(global, &deployment, now)
         }
@@ -28,7 +28,7 @@ pub(super) fn run(global: &Global, command: &Schedule) -> Result<Done> {
 }
 
 fn list(global: &Global, deployment: &Deployment, limit: u32) -> Result<Done> {
-    let planned = schedule::planned(deployment, deployment::now())?;
+    let planned = schedule::planned(deployment, deployment.now())?;
     let jobs = deployment.registry.jobs(limit)?;
     output::print(global.json, &json!({ "schedules": planned, "jobs": jobs }), || {
         let mut text = String::new();

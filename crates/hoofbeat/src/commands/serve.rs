@@ -9,7 +9,7 @@ use serve::{Settings, State, Version};
 use tokio::net::TcpListener;
 
 use crate::cli::{Global, Serve};
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 use crate::keeper::Keeper;
 use crate::output::Done;
 use crate::pipeline::notify;
@@ -47,6 +47,7 @@ pub(super) fn serve(
     Arc::clone(&served).follow();
     notify::follow(Arc::clone(&deployment));
     let alert_sinks = notify::names(&deployment.config.alerts);
+    let clock = deployment.clock.clone();
     let state = State {
         champions: Arc::new(Throne(served)),
         log: Arc::new(Log(log)),
@@ -54,7 +55,7 @@ pub(super) fn serve(
         circle: Arc::new(Turning(Arc::clone(&deployment))),
         registry: Arc::clone(&deployment.registry),
         study: Arc::clone(&deployment.study),
-        clock: Arc::new(deployment::now),
+        clock: Arc::new(move || clock.now()),
         version: Version { version: env!("CARGO_PKG_VERSION").to_owned(), commit: String::new() },
         settings: Settings {
             alert_sinks,

@@ -15,7 +15,7 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::ingest::slot_rule;
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 
 /// Source of the cases that reviews confirm.
 pub const SOURCE: &str = "review";
@@ -103,7 +103,7 @@ fn case(
         patient_id: record.patient_id.as_deref().unwrap_or(&case_id).to_owned(),
         case_id,
         recorded_at: micros(OffsetDateTime::parse(&record.at, &Rfc3339)?),
-        confirmed_at: micros(review.resolved_at.unwrap_or_else(deployment::now)),
+        confirmed_at: micros(review.resolved_at.unwrap_or_else(|| deployment.now())),
         patient: record.values.into_owned(),
         severity,
         rarity,
@@ -126,7 +126,7 @@ fn ingest(deployment: &Deployment, cases: &[Case]) -> Result<u64, LakeError> {
         inputs: study.inputs().iter().map(|input| input.name.clone()).collect(),
         note: study.note().map(|note| note.name.clone()),
     };
-    let meta = IngestMeta { source: SOURCE.to_owned(), now: deployment::now(), schema };
+    let meta = IngestMeta { source: SOURCE.to_owned(), now: deployment.now(), schema };
     let mut ingest = deployment.lake.begin_ingest(meta, slot_rule(study))?;
     for case in cases {
         let inputs: Vec<Option<i32>> = case.patient.values().iter().copied().map(Some).collect();

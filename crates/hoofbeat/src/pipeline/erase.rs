@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::promote::act;
 use super::sources::Origin;
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 
 /// Shorter pseudonyms are not looked for in texts whose columns are not known: an age would be taken for one.
 const TELLING: usize = 5;
@@ -89,7 +89,7 @@ fn in_lake(deployment: &Deployment, request: &Request<'_>) -> Result<Removal> {
     let erasure = Erasure { patients: &request.patients, refused: &refused };
     let task = deployment.progress.task("erasing", None);
     let progress = |rows: u64, _: u64| task.at(rows);
-    let how = Rewriting { now: deployment::now(), dry_run: request.dry_run, progress: &progress };
+    let how = Rewriting { now: deployment.now(), dry_run: request.dry_run, progress: &progress };
     let removal = deployment.lake.erase(&erasure, &how)?;
     if !request.dry_run {
         deployment.cohorts().forget()?;

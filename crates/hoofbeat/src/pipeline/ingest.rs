@@ -14,7 +14,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 use crate::pipeline::reading::{self, Set};
 use crate::pipeline::sources::{ColumnChange, Origin};
 
@@ -89,7 +89,7 @@ pub fn ingest(deployment: &Deployment, files: &[PathBuf], origin: &Origin) -> Re
     let study = &deployment.study;
     let (source, mapping) = (origin.source.as_str(), origin.mapping.as_ref());
     let sets = reading::sets(files, mapping)?;
-    let now = deployment::now();
+    let now = deployment.now();
     let mut ingest = begin(deployment, source, now)?;
     let reading = Reading { study, mapping, source, ingested_at: (now.unix_timestamp_nanos() / 1000) as i64 };
     let mut done =

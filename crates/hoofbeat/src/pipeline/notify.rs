@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::config::{Alerts, Email, Webhook};
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 
 const LOG: &str = "log";
 const EMAIL: &str = "email";
@@ -59,7 +59,7 @@ pub fn follow(deployment: Arc<Deployment>) {
     std::thread::spawn(move || {
         loop {
             let (registry, config) = (&deployment.registry, &deployment.config.alerts);
-            if let Err(error) = deliver(registry, config, deployment::now()) {
+            if let Err(error) = deliver(registry, config, deployment.now()) {
                 tracing::warn!(error = format!("{error:#}"), "the outbox of alerts cannot be read");
             }
             std::thread::sleep(BETWEEN);

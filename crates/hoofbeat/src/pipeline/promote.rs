@@ -65,9 +65,8 @@ pub fn act_as<T>(
     reason: &str,
     decide: impl FnOnce(&Act<'_>) -> Result<T>,
 ) -> Result<T> {
-    debug_assert!(deployment.data_dir.exists());
     let key = Uuid::now_v7().to_string();
-    decide(&Act { key: &key, actor, reason, at: deployment::now() })
+    decide(&Act { key: &key, actor, reason, at: deployment.now() })
 }
 
 /// Whether somebody promoted the model although its gates had failed.

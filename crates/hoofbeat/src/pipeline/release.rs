@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::erase::{Headers, headers};
 use super::ingest;
 use super::sources::Origin;
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 
 /// Which refused rows, and how they are read now.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ fn one_source(
     released: &mut Released,
 ) -> Result<()> {
     let filter = QuarantineFilter { source: Some(source.to_owned()), ..request.filter.clone() };
-    let now = deployment::now();
+    let now = deployment.now();
     let registered = Origin::of(deployment, source, None)?.mapping;
     let reading = Reading {
         study: &deployment.study,

@@ -12,7 +12,7 @@ use super::monitor;
 use super::retrain::{self, Mode, Request};
 use super::shadow;
 use crate::calendar::{self, Every, Kind, Known, Slot};
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 
 /// Who asks for what a schedule owes.
 pub const REQUESTER: &str = "schedule";
@@ -86,7 +86,7 @@ pub fn run_queued(deployment: &Deployment) -> Result<Vec<Job>> {
     let mut done = Vec::new();
     let queued = deployment.registry.unfinished_jobs()?;
     for job in queued.into_iter().filter(|job| job.state == JobState::Queued) {
-        let Some(job) = deployment.registry.start_job(job.id, deployment::now())? else { continue };
+        let Some(job) = deployment.registry.start_job(job.id, deployment.now())? else { continue };
         if let Err(error) = work(deployment, job.id, job.attempt) {
             tracing::warn!(job = job.id, error = format!("{error:#}"), "a job failed");
         }
@@ -104,10 +104,10 @@ pub fn work(deployment: &Deployment, id: u64, attempt: u32) -> Result<Value> {
     }
     let done = perform(deployment, &job);
     match &done {
-        Ok(outcome) => deployment.registry.end_job(id, attempt, Ok(outcome), deployment::now())?,
+        Ok(outcome) => deployment.registry.end_job(id, attempt, Ok(outcome), deployment.now())?,
         Err(error) => {
             let because = format!("{error:#}");
-            deployment.registry.end_job(id, attempt, Err(&because), deployment::now())?
+            deployment.registry.end_job(id, attempt, Err(&because), deployment.now())?
         }
     };
     done
@@ -125,7 +125,7 @@ fn perform(deployment: &Deployment, job: &Job) -> Result<Value> {
 
 /// One look at the champion. The slot is the key: another attempt at the same job is the same look.
 fn look(deployment: &Deployment, job: &Job) -> Result<Value> {
-    let now = deployment::now();
+    let now = deployment.now();
     let asked = monitor::Asked::last_days(deployment.config.monitoring.window_days, now);
     let act = Act { key: &job.slot, actor: &job.requested_by, reason: "owed by its schedule", at: now };
     let turn = monitor::turn(deployment, &asked, &act)?;

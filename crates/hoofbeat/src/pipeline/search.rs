@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::asked::Asked;
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 use crate::progress::Task;
 
 /// A finished search, kept with its run.
@@ -134,7 +134,7 @@ fn keep(deployment: &Deployment, run: &str, trial: &Trial, seconds: f64) -> Resu
         reason: reason.as_deref(),
         record: &serde_json::to_value(kept)?,
     };
-    Ok(deployment.registry.record_trial(&new, deployment::now())?)
+    Ok(deployment.registry.record_trial(&new, deployment.now())?)
 }
 
 /// Why there is no winner.

@@ -15,7 +15,7 @@ use time::{Duration, OffsetDateTime};
 use super::promote::act_as;
 use super::score::Scorer;
 use crate::config::Approval;
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 
 /// Name of the work in jobs.
 pub const KIND: &str = "shadow";
@@ -90,7 +90,7 @@ pub fn decide(deployment: &Deployment, slot: &str) -> Result<Value> {
     };
     if kind == ChangeKind::Promotion {
         let key = uuid::Uuid::now_v7().to_string();
-        let act = Act { key: &key, actor: &change.requested_by, reason: &reason, at: deployment::now() };
+        let act = Act { key: &key, actor: &change.requested_by, reason: &reason, at: deployment.now() };
         match deployment.registry.promote_for(change.model, Replaces::Only(Some(previous)), &cause, &act) {
             Ok(_) => {}
             Err(Error::ChampionMoved { .. }) => {

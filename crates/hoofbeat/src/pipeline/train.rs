@@ -34,7 +34,7 @@ use super::promote::act;
 use super::score::Scorer;
 use super::search::Found;
 use super::{evaluate, imbalance, notes, promote, search};
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 
 /// Training processes' command.
 const WORKER: &str = "learn-worker";
@@ -110,11 +110,11 @@ pub fn train(deployment: &Deployment, asked: Asked) -> Result<Trained> {
     match fit(deployment, asked, &run) {
         Ok(trained) => {
             let figures = json!({ "gates_hold": trained.gates_hold, "training": trained.record, "search": trained.search });
-            deployment.registry.finish_run(&run, deployment::now(), &figures)?;
+            deployment.registry.finish_run(&run, deployment.now(), &figures)?;
             Ok(trained)
         }
         Err(error) => {
-            deployment.registry.fail_run(&run, deployment::now(), &format!("{error:#}"))?;
+            deployment.registry.fail_run(&run, deployment.now(), &format!("{error:#}"))?;
             Err(error)
         }
     }
@@ -152,7 +152,7 @@ fn begin(deployment: &Deployment, asked: Asked) -> Result<(String, Option<Claim>
     let claim = if asked.trials > 0 { Claim::take(deployment, &run)? } else { None };
     registry.start_run(&NewRun {
         id: &run,
-        started_at: deployment::now(),
+        started_at: deployment.now(),
         dataset_version: version,
         study_hash: &digest,
         seed: asked.seed,
@@ -364,7 +364,7 @@ fn register(deployment: &Deployment, study: &Study, made: &Made, run: &str) -> R
     }
     let identity = Identity {
         version: version.to_string(),
-        created_at: deployment::now().format(&Rfc3339)?,
+        created_at: deployment.now().format(&Rfc3339)?,
         run: run.to_owned(),
     };
     let digest = write(&folder, study, made, &identity)?;

@@ -8,14 +8,14 @@ use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime};
 
 use crate::cli::{Global, Retain};
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 use crate::output;
 use crate::pipeline::promote::act;
 
 const DATE: &[FormatItem<'_>] = format_description!("[year]-[month]-[day]");
 
 pub(super) fn restore(global: &Global, deployment: &Deployment, version: u64) -> Result<()> {
-    let newest = deployment.lake.restore(version, deployment::now())?;
+    let newest = deployment.lake.restore(version, deployment.now())?;
     output::print(global.json, &newest, || {
         let rows = newest.totals.rows;
         match newest.version == version {
@@ -30,7 +30,7 @@ pub(super) fn restore(global: &Global, deployment: &Deployment, version: u64) ->
 pub(super) fn compact(global: &Global, deployment: &Deployment, vacuum: bool, dry_run: bool) -> Result<()> {
     let task = deployment.progress.task("putting files together", None);
     let progress = |rows: u64, _: u64| task.at(rows);
-    let how = Rewriting { now: deployment::now(), dry_run, progress: &progress };
+    let how = Rewriting { now: deployment.now(), dry_run, progress: &progress };
     let done = deployment.lake.compact(vacuum, &how)?;
     drop(task);
     output::print(global.json, &done, || compacted(&done))
@@ -59,7 +59,7 @@ fn compacted(done: &Compacted) -> String {
 }
 
 pub(super) fn retain(global: &Global, deployment: &Deployment, retain: &Retain) -> Result<()> {
-    let now = deployment::now();
+    let now = deployment.now();
     let limit = limit(&retain.older_than, now)?;
     let retention = Retention {
         recorded_before: (limit.unix_timestamp_nanos() / 1000) as i64,

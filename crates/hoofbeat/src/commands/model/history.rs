@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cli::Global;
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 use crate::output::{self, Done, table};
 
 /// Longest name of a person, in characters.
@@ -62,7 +62,7 @@ pub(super) fn answer(
         bail!("--approver takes a name of 1 to {NAME_CHARS} characters");
     }
     let (key, actor) = (Uuid::now_v7().to_string(), format!("cli:{name}"));
-    let act = Act { key: &key, actor: &actor, reason, at: deployment::now() };
+    let act = Act { key: &key, actor: &actor, reason, at: deployment.now() };
     let answered: Value = match approves {
         true => serde_json::to_value(deployment.registry.approve(model.version, &act)?)?,
         false => serde_json::to_value(deployment.registry.reject(model.version, &act)?)?,

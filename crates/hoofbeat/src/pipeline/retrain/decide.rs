@@ -101,7 +101,7 @@ pub(super) fn decide(
     // Only in place of the model that it was compared with.
     let replaces = Replaces::Only(Some(turn.champion));
     let key = uuid::Uuid::now_v7().to_string();
-    let act = registry::Act { key: &key, actor: &request.by, reason, at: deployment::now() };
+    let act = registry::Act { key: &key, actor: &request.by, reason, at: deployment.now() };
     match deployment.registry.promote_for(model.version, replaces, &cause, &act) {
         Ok(promotion) => {
             measured.promoted = promotion.changed;

@@ -27,7 +27,7 @@ use super::promote::act_as;
 use super::score::Scorer;
 use super::train::Identity;
 use super::{cohort, collect, evaluate, notes};
-use crate::deployment::{self, Deployment};
+use crate::deployment::Deployment;
 
 /// What a challenger is called that is not stored.
 const DRY_RUN: &str = "dry-run";
@@ -127,7 +127,7 @@ fn fail_interrupted(deployment: &Deployment) -> Result<()> {
         // It may have ended between the look and the claim.
         if deployment.registry.run(&run.id)?.state == RunState::Running {
             let because = "interrupted: its process ended before the run did";
-            deployment.registry.fail_run(&run.id, deployment::now(), because)?;
+            deployment.registry.fail_run(&run.id, deployment.now(), because)?;
         }
     }
     Ok(())
@@ -168,7 +168,7 @@ impl Round<'_> {
         });
         registry.start_run(&NewRun {
             id: &run,
-            started_at: deployment::now(),
+            started_at: self.deployment.now(),
             dataset_version: self.newest.version,
             study_hash: &plan.study(self.deployment).digest(),
             seed: lineage.seed,
@@ -177,11 +177,11 @@ impl Round<'_> {
         match self.make(plan, &run, turn) {
             Ok(()) => {
                 let decision = turn.decision;
-                registry.finish_run(&run, deployment::now(), &json!({ "decision": decision }))?;
+                registry.finish_run(&run, self.deployment.now(), &json!({ "decision": decision }))?;
                 Ok(())
             }
             Err(error) => {
-                registry.fail_run(&run, deployment::now(), &format!("{error:#}"))?;
+                registry.fail_run(&run, self.deployment.now(), &format!("{error:#}"))?;
                 Err(error)
             }
         }
@@ -240,7 +240,7 @@ impl Round<'_> {
     }
 
     fn finish(&self, made: Making<'_>, cohort: &Cohort, version: &str, run: &str) -> Result<Bundle> {
-        let created_at = deployment::now().format(&Rfc3339)?;
+        let created_at = self.deployment.now().format(&Rfc3339)?;
         let identity = Identity { version: version.to_owned(), created_at, run: run.to_owned() };
         made.finish(self.deployment, self.champion, self.newest.version, cohort, &identity)
     }
