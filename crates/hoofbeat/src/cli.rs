@@ -104,6 +104,9 @@ pub enum Command {
     /// The processes that count together when one machine is outgrown
     #[command(subcommand)]
     Cluster(commands::cluster::Cluster),
+    /// A hospital's year in a minute: what is alerted, retrained, promoted and held when things change; exit status 3 when a
+    /// promise is broken
+    Simulate(commands::simulate::Simulate),
     /// The study: what is asked, what is answered, how
     #[command(subcommand)]
     Study(Study),

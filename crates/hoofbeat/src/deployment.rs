@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clinical::Study;
-use lake::{CohortCache, Lake};
+use lake::{CohortCache, Lake, Storage};
 use learn::bundle::{Bundle, files};
 use query::Pseudonyms;
 use registry::{Model, ModelVersion, Registry};
@@ -57,6 +57,34 @@ impl Deployment {
             data_dir,
             config,
         })
+    }
+
+    /// A deployment of files in `data_dir` alone, wherever the environment says that others lie, at a clock of its own.
+    pub fn of_files(config: Config, data_dir: PathBuf, study: Study, clock: Clock) -> Result<Deployment> {
+        let registry = Registry::open(&data_dir)
+            .with_context(|| format!("the registry in {} cannot be opened", data_dir.display()))?;
+        Ok(Deployment {
+            lake: Lake::at(Storage::local(&data_dir.join("lake"))),
+            registry: Arc::new(registry),
+            progress: Progress::new(true),
+            study: Arc::new(study),
+            clock,
+            data_dir,
+            config,
+        })
+    }
+
+    /// The same deployment, asked by somebody with a study of their own.
+    pub fn with_study(&self, study: Study) -> Deployment {
+        Deployment {
+            config: self.config.clone(),
+            data_dir: self.data_dir.clone(),
+            study: Arc::new(study),
+            lake: self.lake.clone(),
+            registry: Arc::clone(&self.registry),
+            progress: self.progress.clone(),
+            clock: self.clock.clone(),
+        }
     }
 
     /// The time at which what the deployment does now is done.

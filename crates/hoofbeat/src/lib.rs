@@ -12,6 +12,7 @@ mod output;
 pub mod pipeline;
 mod progress;
 pub mod serving;
+pub mod simulate;
 
 use std::io::{IsTerminal, Write, stderr};
 use std::process::ExitCode;

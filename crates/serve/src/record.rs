@@ -32,7 +32,8 @@ impl std::fmt::Debug for Record<'_> {
 }
 
 impl Record<'_> {
-    pub(crate) fn to_bytes(&self) -> Option<Vec<u8>> {
+    /// The record as it is logged; none where a number has no written form.
+    pub fn to_bytes(&self) -> Option<Vec<u8>> {
         written::json(self).ok()
     }
 

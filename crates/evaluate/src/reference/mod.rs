@@ -7,13 +7,16 @@
 //! Features and levels stand in the default study's order: age 0..=120, gender (female, male), blood group (A, B, AB, O),
 //! blood pressure (normal, elevated, stage 1, stage 2, crisis), exercise 0..=31 days a month.
 
+mod conditional;
 mod parameters;
 mod pressure;
 mod sampler;
 mod score;
 mod truth;
 
+pub use conditional::Conditional;
 pub use parameters::{Disease, Preset};
+pub use pressure::risen;
 pub use sampler::{Sampler, SyntheticPatient};
 pub use score::Score;
 pub use truth::Reference;

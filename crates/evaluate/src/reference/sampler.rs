@@ -9,7 +9,7 @@ use super::{
     parameters::{Disease, Factors, Parameters, Preset},
     pressure::Pairs,
 };
-use crate::{alias::Alias, error::Result};
+use crate::{alias::Alias, cells::require_length, error::Result};
 
 /// One drawn patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,12 +81,27 @@ impl Sampler {
     pub fn new(preset: Preset, novel: bool, seed: u64) -> Result<Self> {
         let parameters = Parameters::new(preset, novel)?;
         let priors: Vec<f64> = parameters.diseases.iter().map(|d| d.prior).collect();
+        Self::with(parameters, &priors, seed)
+    }
+
+    /// The same of a population in which each disease of the preset, those that are kept for few-shot tests among them, has
+    /// this share; shares need not add up to 1.
+    ///
+    /// # Errors
+    /// Another number of shares than of diseases; shares that are none.
+    pub fn of_shares(preset: Preset, shares: &[f64], seed: u64) -> Result<Self> {
+        let parameters = Parameters::new(preset, true)?;
+        require_length("the shares", shares, parameters.diseases.len())?;
+        Self::with(parameters, shares, seed)
+    }
+
+    fn with(parameters: Parameters, shares: &[f64], seed: u64) -> Result<Self> {
         let pressures = parameters.pressures.iter().enumerate().map(|(category, p)| Pairs::new(category, p));
         Ok(Self {
             seed,
             next: 0,
             rng: ChaCha8Rng::seed_from_u64(seed),
-            disease: Alias::new(&priors)?,
+            disease: Alias::new(shares)?,
             profiles: parameters.factors.iter().map(Profile::new).collect::<Result<_>>()?,
             pressures: pressures.collect::<Result<_>>()?,
             diseases: parameters.diseases,

@@ -25,15 +25,27 @@ impl Reference {
     /// The built-in parameters are damaged.
     pub fn new(preset: Preset, novel: bool) -> Result<Self> {
         let Parameters { diseases, factors, .. } = Parameters::new(preset, novel)?;
+        let given = factors.iter().map(|factors| {
+            let likelihood = likelihood(factors);
+            let total: f64 = likelihood.iter().sum();
+            likelihood.into_iter().map(|p| p / total).collect::<Vec<f64>>()
+        });
+        Ok(Self::mix(preset, diseases, given))
+    }
+
+    /// The mixture of `given`, p(cell | disease), by the diseases' priors.
+    pub(super) fn mix<P: AsRef<[f64]>>(
+        preset: Preset,
+        diseases: Vec<Disease>,
+        given: impl IntoIterator<Item = P>,
+    ) -> Self {
         let classes = SEVERITIES.len();
         let (mut weight, mut severity, mut orphan) =
             (vec![0.0; SIZE], vec![0.0; SIZE * classes], vec![0.0; SIZE]);
-        for (disease, factors) in diseases.iter().zip(&factors) {
-            let likelihood = likelihood(factors);
-            let total: f64 = likelihood.iter().sum();
+        for (disease, given) in diseases.iter().zip(given) {
             let k = disease.severity.index();
-            for (cell, p) in likelihood.into_iter().enumerate() {
-                let joint = disease.prior * (p / total);
+            for (cell, p) in given.as_ref().iter().enumerate() {
+                let joint = disease.prior * p;
                 weight[cell] += joint;
                 severity[cell * classes + k] += joint;
                 if disease.rarity == Some(Rarity::Orphan) {
@@ -45,7 +57,7 @@ impl Reference {
             severity[cell * classes..(cell + 1) * classes].iter_mut().for_each(|p| *p /= w);
             orphan[cell] /= w;
         }
-        Ok(Self { preset, diseases, weight, severity, orphan })
+        Self { preset, diseases, weight, severity, orphan }
     }
 
     #[must_use]
@@ -93,7 +105,7 @@ impl Reference {
 }
 
 /// Unnormalised p(cell | disease) of all cells.
-fn likelihood(f: &Factors) -> Vec<f64> {
+pub(super) fn likelihood(f: &Factors) -> Vec<f64> {
     let mut out = Vec::with_capacity(SIZE);
     for age in 0..DIMS[0] {
         for gender in 0..DIMS[1] {

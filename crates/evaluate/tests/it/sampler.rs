@@ -1,7 +1,7 @@
 //! Sampled patients follow the exact distribution, are accepted by the default study and repeat by seed.
 
 use clinical::{Rarity, Study, check::Raw};
-use evaluate::reference::{Preset, Reference, Sampler};
+use evaluate::reference::{BLOOD_TYPES, Conditional, GENDERS, Preset, Reference, Sampler, risen};
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
 use crate::{floats, scores};
@@ -164,4 +164,59 @@ fn the_first_patients_of_a_seed_are_pinned() {
         first,
         [([9, 1, 3, 102, 50, 21], 0), ([17, 1, 3, 113, 68, 7], 1), ([31, 0, 0, 129, 60, 12], 1)]
     );
+}
+
+/// Patients of other shares whose pressures rose, against the exact distribution of such a population.
+#[test]
+fn other_shares_and_higher_pressures_follow_their_exact_distribution() {
+    let (preset, rise) = (Preset::Reference, [9, 6]);
+    let unchanged = Conditional::new(preset, [0, 0]).unwrap();
+    let mut shares: Vec<f64> = unchanged.diseases().iter().map(|disease| disease.prior).collect();
+    let known = Reference::new(preset, true).unwrap();
+    let same = unchanged.mixed(&shares).unwrap();
+    assert!(same.weight().iter().zip(known.weight()).all(|(a, b)| (a - b).abs() < 1e-15));
+
+    let last = shares.len() - 1;
+    (shares[last], shares[last - 1]) = (0.05, 0.0);
+    let risen_people = Conditional::new(preset, rise).unwrap();
+    let truth = risen_people.mixed(&shares).unwrap();
+    let mut expected = vec![0.0; GROUPS / 2];
+    for (cell, w) in truth.weight().iter().enumerate() {
+        for (k, p) in truth.of_cell(cell).unwrap().0.iter().enumerate() {
+            expected[group(cell, k, false) / 2] += w * p;
+        }
+    }
+    let study = Study::default_study();
+    let (mut observed, mut of_last) = (vec![0; GROUPS / 2], 0);
+    for p in Sampler::of_shares(preset, &shares, 11).unwrap().take(400_000) {
+        let mut values = p.values;
+        [values[3], values[4]] = risen([values[3], values[4]], rise);
+        let patient = study.check(|input| {
+            let at = study.inputs().iter().position(|other| other.name == input.name).unwrap();
+            match input.range() {
+                Some(_) => Raw::Integer(values[at].into()),
+                None => Raw::Text(&codes(at)[values[at] as usize]),
+            }
+        });
+        observed[group(study.cell(&patient.unwrap()), p.severity.index(), false) / 2] += 1;
+        of_last += u64::from(p.disease == last);
+        assert_ne!(p.disease, last - 1);
+    }
+    let p = chi_square(&observed, &expected);
+    assert!(p > 1e-3, "p = {p}");
+    let before = unchanged.mixed(&shares).unwrap();
+    assert!((before.weight().iter().sum::<f64>() - 1.0).abs() < 1e-9);
+    let share = 0.05 / shares.iter().sum::<f64>();
+    assert!((of_last as f64 / 400_000.0 - share).abs() < 0.0015, "{of_last}");
+    // A disease by itself is a distribution, before and after.
+    for of in [&unchanged, &risen_people] {
+        assert!((of.given(last).unwrap().iter().sum::<f64>() - 1.0).abs() < 1e-9);
+    }
+    assert!(unchanged.mixed(&shares[1..]).is_err() && unchanged.given(last + 1).is_none());
+    assert_eq!(risen([279, 120], [9, 6]), [280, 126]);
+}
+
+/// Codes of the gender or the blood group.
+fn codes(input: usize) -> &'static [&'static str] {
+    if input == 1 { &GENDERS } else { &BLOOD_TYPES }
 }

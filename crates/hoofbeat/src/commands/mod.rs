@@ -18,6 +18,7 @@ mod review;
 mod run;
 mod schedule;
 mod serve;
+pub(crate) mod simulate;
 mod source;
 pub(crate) mod sql;
 mod study;
@@ -55,6 +56,7 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<Done> {
         Command::Model(model) => model::run(global, model),
         Command::Predict(predict) => predict::run(global, &predict),
         Command::Serve(serve) => serve::run(global, &serve),
+        Command::Simulate(simulate) => simulate::run(global, &simulate),
         Command::Sql(sql) => sql::run(global, &sql),
         Command::Profile(profile) => profile::run(global, &profile),
         Command::Cluster(cluster) => cluster::run(global, cluster),

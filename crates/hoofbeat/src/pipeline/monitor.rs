@@ -4,6 +4,7 @@
 //! [`look`] measures and changes nothing but the cache of the reference; [`turn`] also keeps what was measured and settles the
 //! alerts. The clock is the caller's, so that a simulated year is monitored by the same code.
 
+mod causes;
 mod drift;
 mod performance;
 mod profile;
@@ -178,10 +179,11 @@ pub fn between(deployment: &Deployment, before: u64, after: u64) -> Result<Vec<C
 pub fn turn(deployment: &Deployment, asked: &Asked, act: &Act<'_>) -> Result<Turn> {
     let report = look(deployment, asked)?;
     let rules = rules::check(&report);
+    let causes = causes::of(&deployment.study, &report.drift.comparisons, &rules);
     let mut kept = serde_json::to_value(&report)?;
     kept["rules"] = serde_json::to_value(&rules)?;
     let run = deployment.registry.record_monitoring(act.key, report.model, act.at, &kept)?.id;
-    let findings: Vec<AlertFinding<'_>> = rules
+    let findings: Vec<AlertFinding<'_>> = causes
         .iter()
         .filter(|rule| rule.light == Light::Red)
         .map(|rule| AlertFinding {
@@ -191,7 +193,7 @@ pub fn turn(deployment: &Deployment, asked: &Asked, act: &Act<'_>) -> Result<Tur
             detail: &rule.detail,
         })
         .collect();
-    let cleared: Vec<(&str, &str)> = rules
+    let cleared: Vec<(&str, &str)> = causes
         .iter()
         .filter(|rule| rule.light == Light::Green)
         .map(|rule| (rule.rule, rule.subject.as_str()))

@@ -30,6 +30,7 @@ mod rest;
 #[path = "../../../lake/tests/it/s3_server.rs"]
 mod s3_server;
 mod search;
+mod simulate;
 mod sources;
 mod sql;
 mod storage;

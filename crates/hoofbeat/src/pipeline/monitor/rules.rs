@@ -20,6 +20,10 @@ const FEWEST: f64 = 9.0;
 /// Chance of a false alarm over all classes of one look.
 const ALPHA: f64 = 0.05;
 
+/// Rules of drift.
+pub(super) const DRIFT_FEATURE: &str = "drift.feature";
+pub(super) const DRIFT_ANSWER: &str = "drift.answer";
+
 /// One rule about one subject.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Checked {
@@ -44,19 +48,23 @@ pub(super) fn check(report: &Report) -> Vec<Checked> {
     all
 }
 
-fn drift(one: &Comparison) -> Checked {
-    let change = &one.change;
-    let light = match change.drift {
+/// What a comparison means for an alert.
+pub(super) fn drift_light(one: &Comparison) -> Light {
+    match one.change.drift {
         Drift::Few => Light::Grey,
         Drift::Stable => Light::Green,
         Drift::Slight => Light::Amber,
         Drift::Notable | Drift::Major => Light::Red,
-    };
-    let rule = if one.about == About::Answer { "drift.answer" } else { "drift.feature" };
+    }
+}
+
+fn drift(one: &Comparison) -> Checked {
+    let change = &one.change;
+    let rule = if one.about == About::Answer { DRIFT_ANSWER } else { DRIFT_FEATURE };
     Checked {
         rule,
         subject: one.subject(),
-        light,
+        light: drift_light(one),
         message: format!(
             "{} of {} differs from the training cohort: distance {:.3}, PSI {:.3}, adjusted p {:.4}, {} patients",
             one.name, one.group, change.distance, change.psi, change.p_adjusted, change.window

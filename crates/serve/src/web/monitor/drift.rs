@@ -149,6 +149,7 @@ pub(super) fn name_words(name: &str, study: &Study, w: Words) -> String {
     }
     match name {
         "orphan" => study.rarity_label(Rarity::Orphan).get(w.0).to_owned(),
+        "answers" => w.t("drift-answers"),
         "severity" => w.t("drift-answer-severity"),
         "alarm" => w.t("drift-answer-alarm"),
         "probability_orphan" => w.t("drift-answer-probability"),
@@ -159,6 +160,7 @@ pub(super) fn name_words(name: &str, study: &Study, w: Words) -> String {
 /// Who a comparison is about.
 pub(super) fn group_words(group: &str, w: Words) -> String {
     match group {
+        "everybody" => w.t("group-everybody"),
         "served" => w.t("group-served"),
         "arrived" => w.t("group-arrived"),
         source => w.with("group-source", "source", source),

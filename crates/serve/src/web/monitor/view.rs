@@ -250,7 +250,7 @@ impl AlertView {
         AlertView {
             id: alert.id,
             title: title(alert, study, w),
-            detail: detail(alert, w),
+            detail: detail(alert, study, w),
             state: Tagged { tone, icon, text },
             date: w.date(&rfc3339(alert.raised_at)),
             may_acknowledge: alert.state == AlertState::Raised,
@@ -263,7 +263,10 @@ fn title(alert: &Alert, study: &Study, w: Words) -> String {
     let subject = match alert.rule.as_str() {
         "drift.feature" | "drift.answer" => {
             let (group, name) = alert.subject.split_once(':').unwrap_or(("", &alert.subject));
-            let (name, group) = (name_words(name, study, w), group_words(group, w));
+            // An alert is about a whole feature, not about its category alone.
+            let feature = study.feature(name).map(|feature| feature.label.get(w.0).to_owned());
+            let name = feature.unwrap_or_else(|| name_words(name, study, w));
+            let group = group_words(group, w);
             return w.with2("alert-drift", "name", &name, "group", &group);
         }
         "calibration" => name_words(&alert.subject, study, w),
@@ -274,19 +277,25 @@ fn title(alert: &Alert, study: &Study, w: Words) -> String {
 }
 
 /// The numbers behind an alert.
-fn detail(alert: &Alert, w: Words) -> String {
+fn detail(alert: &Alert, study: &Study, w: Words) -> String {
     let detail = &alert.detail;
     let number = |value: &Value, decimals| value.as_f64().map_or("–".to_owned(), |n| w.number(n, decimals));
     let percent = |value: &Value| value.as_f64().map_or("–".to_owned(), |share| w.percent(share, 1));
     match alert.rule.as_str() {
-        "drift.feature" | "drift.answer" => w.args(
-            "detail-drift",
-            &[
-                ("distance", &number(&detail["distance"], 2)),
-                ("psi", &number(&detail["psi"], 2)),
-                ("n", &number(&detail["patients"], 0)),
-            ],
-        ),
+        "drift.feature" | "drift.answer" => {
+            let names = detail["features"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let names: Vec<String> = names.map(|name| name_words(name, study, w)).collect();
+            let figures = w.args(
+                "detail-drift",
+                &[
+                    ("distance", &number(&detail["distance"], 2)),
+                    ("psi", &number(&detail["psi"], 2)),
+                    ("n", &number(&detail["patients"], 0)),
+                ],
+            );
+            // With one name the title has said it.
+            if names.len() > 1 { format!("{}. {figures}", names.join(", ")) } else { figures }
+        }
         "performance.f1_common" | "performance.orphan_recall" => w.args(
             "detail-performance",
             &[
