@@ -39,12 +39,17 @@ fn number(payload: &[u8]) -> u64 {
     std::str::from_utf8(payload).unwrap().parse().unwrap()
 }
 
-/// What a publication of the log brings; at most `limit` answers.
+/// What a publication of the first log brings; at most `limit` answers.
 fn publish_some(lake: &Lake, dir: &Path, limit: u64) -> Published {
-    let feed = predictions::identity(dir).unwrap().to_string();
+    publish_of(lake, dir, 0, limit)
+}
+
+/// The same of any log.
+fn publish_of(lake: &Lake, dir: &Path, log: u32, limit: u64) -> Published {
+    let feed = format!("{} {log}", predictions::identity(dir).unwrap());
     let mut publication = lake.publish_predictions(&feed, &layout(&["age_years", "gender"])).unwrap();
     let mut reached = None;
-    for record in PredictionReader::open(dir).scan_durable(0, publication.after()).unwrap() {
+    for record in PredictionReader::open(dir).scan_durable(log, publication.after()).unwrap() {
         let (id, payload) = record.unwrap();
         let n = number(&payload);
         publication
@@ -498,4 +503,37 @@ fn a_killed_publication_is_repeated_without_doubling_or_loss_on_local_disk() {
 #[test]
 fn a_killed_publication_is_repeated_without_doubling_or_loss_on_s3() {
     kill_publications(&Site::s3().with_lease(1), kills(5), 60);
+}
+
+/// Two servers with a log each: neither hides what the other goes on writing, and retention leaves both where they are.
+#[test]
+fn each_log_is_published_from_its_own_place() {
+    let (data, logs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (lake, dir) = (Lake::open(data.path()), logs.path());
+    let [first, second] = [0, 1].map(|_| open_log(dir));
+    let reader = PredictionReader::open(dir);
+    let publish_all = || {
+        let logs = reader.logs().unwrap();
+        logs.into_iter().map(|log| publish_of(&lake, dir, log, u64::MAX).rows).collect::<Vec<_>>()
+    };
+    answer(&first, 0..100);
+    answer(&second, 100..150);
+    assert_eq!(publish_all(), [100, 50]);
+    answer(&first, 150..300);
+    assert_eq!(publish_all(), [150, 0]);
+    assert_eq!(publish_all(), [0, 0]);
+    assert_eq!(in_log(dir).len(), 300);
+
+    // All that is old goes, but both logs go on from their own numbers.
+    assert_eq!(predictions::retain(dir, |payload| number(payload) < 300).unwrap(), 300);
+    let gone_on = [answer(&first, 300..301), answer(&second, 301..302)].concat();
+    assert_eq!(publish_all(), [1, 1]);
+    let left: Vec<String> = gone_on.iter().map(Uuid::to_string).collect();
+    assert_eq!(in_log(dir), left);
+
+    // A window of time is looked for in each log.
+    let time = |payload: &[u8]| Some(number(payload));
+    let found = reader.scan_between(time, 301, None, 0).unwrap();
+    let found: Vec<u64> = found.map(|record| number(&record.unwrap().1)).filter(|n| *n >= 301).collect();
+    assert_eq!(found, [301]);
 }
