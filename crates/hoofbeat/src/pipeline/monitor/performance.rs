@@ -172,7 +172,7 @@ pub(super) fn on_reviewed(
     loop {
         let reviews = registry.reviews(Some(ReviewState::Resolved), after, PAGE)?;
         let Some(last) = reviews.last() else { break };
-        after = last.id;
+        after = last.place;
         let in_window = |review: &&Review| review.resolved_at.is_some_and(|at| at >= from && at < to);
         for review in reviews.iter().filter(in_window) {
             add_reviewed(&mut cells, log, study, review)?;
