@@ -195,7 +195,7 @@ fn other_shares_and_higher_pressures_follow_their_exact_distribution() {
             let at = study.inputs().iter().position(|other| other.name == input.name).unwrap();
             match input.range() {
                 Some(_) => Raw::Integer(values[at].into()),
-                None => Raw::Text(&codes(at)[values[at] as usize]),
+                None => Raw::Text(codes(at)[values[at] as usize]),
             }
         });
         observed[group(study.cell(&patient.unwrap()), p.severity.index(), false) / 2] += 1;

@@ -232,7 +232,8 @@ impl<'a> Life<'a> {
     /// Somebody has a study of their own and asks for a training by it: only the gates stand between.
     fn try_a_weak_study(&mut self, day: Date) -> Result<()> {
         let weak = self.deployment.with_study(settings::weak_study()?);
-        let turn = retrain::turn(&weak, Mode::Full, &Request { by: "cli:trying".to_owned() }, false)?;
+        let turn =
+            retrain::turn(&weak, Mode::Full, &Request { by: "cli:trying".to_owned(), attempt: None }, false)?;
         self.weigh(day, "a weak study by hand", &turn.summary())
     }
 
