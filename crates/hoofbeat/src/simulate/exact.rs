@@ -23,7 +23,8 @@ pub struct Exact {
     pub f1_common: f64,
     /// Share of the orphan patients who are alarmed.
     pub orphan_recall: f64,
-    /// Of the severities, in nats, before an alarm takes `healthy` away.
+    /// Of the severities, in nats, before an alarm takes `healthy` away; of everybody but the new disease's patients, of whom
+    /// nothing that a hospital has can tell before they are confirmed.
     pub log_loss: f64,
     /// Share of the new disease's patients who are alarmed, whether or not there are any yet.
     pub new_disease_recall: f64,
@@ -38,6 +39,8 @@ pub(super) struct Oracle {
 /// What is true of everybody in an era.
 struct People {
     everybody: Reference,
+    /// Those without the new disease.
+    known: Reference,
     /// Those without an orphan disease.
     common: Reference,
     /// p(cell | the new disease)
@@ -68,6 +71,7 @@ impl People {
         });
         Ok(People {
             everybody: cohort.mixed(&shares)?,
+            known: cohort.mixed(&diseases.shares(false))?,
             common: cohort.mixed(&of_common.collect::<Vec<f64>>())?,
             new: cohort.given(diseases.new).context("the new disease is unknown to the cohort")?.to_vec(),
         })
@@ -82,14 +86,15 @@ impl People {
         for cell in 0..SIZE {
             let said = model.assess(cell)?;
             let weight = self.everybody.weight()[cell];
-            let (severity, orphan) = self.everybody.of_cell(cell).context("a cell of the cohort")?;
+            let (_, orphan) = self.everybody.of_cell(cell).context("a cell of the cohort")?;
             orphans += weight * orphan;
             if said.alarm {
                 found += weight * orphan;
                 found_new += self.new[cell];
             }
+            let (severity, _) = self.known.of_cell(cell).context("a cell of the cohort")?;
             let terms = severity.iter().zip(&said.before_alarm);
-            loss -= weight * terms.map(|(p, q)| p * q.max(LEAST).ln()).sum::<f64>();
+            loss -= self.known.weight()[cell] * terms.map(|(p, q)| p * q.max(LEAST).ln()).sum::<f64>();
             decided.push(said.decided.0);
         }
         Ok(Exact {

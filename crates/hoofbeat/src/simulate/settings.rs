@@ -20,7 +20,11 @@ const STUDY: &str = "study.toml";
 const FASTER: [(&str, &str); 3] =
     [("rounds = 1000", "rounds = 300"), ("eta = 0.08", "eta = 0.2"), ("episodes = 1000", "episodes = 300")];
 /// The same so weak that no gate may let it through: what somebody tries out by hand.
-const WEAK: [(&str, &str); 1] = [("rounds = 300", "rounds = 6")];
+const WEAK: [(&str, &str); 3] = [
+    ("rounds = 300", "rounds = 6"),
+    ("\nrecall = 0.70", "\nrecall = 0.20"),
+    ("\naim = 0.80", "\naim = 0.25"),
+];
 /// Days of served patients from which reviews are chosen.
 const POOL_DAYS: u32 = 30;
 

@@ -51,7 +51,11 @@ fn two_months_in_which_everything_happens_are_lived_by_the_real_pipeline() {
     // The weak study was tried, and the gates held it.
     assert!(entries(&simulated, "held").iter().any(|text| text.starts_with("a weak study by hand")));
     assert_eq!(simulated["timeline"]["looks"].as_array().unwrap().len(), 8);
-    assert_eq!(simulated["carelessness"], json!({ "reports": 600, "marked": 600, "wrong_cases": 0 }));
+    // Every wrong report of ten days is marked, and none became a case.
+    let careless = &simulated["carelessness"];
+    let reports = careless["reports"].as_u64().unwrap();
+    assert!(reports > 400, "{careless}");
+    assert_eq!(careless, &json!({ "reports": reports, "marked": reports, "wrong_cases": 0 }));
 
     // What was lived through is an ordinary deployment.
     let history = deployment.run("--config hospital/hoofbeat.toml model history --json").exits(0).json();
