@@ -212,12 +212,15 @@ fn tiles(report: &Report, drift: &DriftView, waiting: usize, w: Words) -> Vec<Ti
         ),
         Tile {
             name: w.t("tile-drift"),
-            value: drift.drifting.to_string(),
-            of: w.with("tile-of", "n", &drift.compared.to_string()),
-            state: if drift.drifting > 0 {
-                Tagged { tone: "crit", icon: "i-siren", text: w.t("tile-drifting") }
-            } else {
-                Tagged { tone: "ok", icon: "i-check", text: w.t("tile-same-patients") }
+            value: if drift.compared > 0 { drift.drifting.to_string() } else { "–".to_owned() },
+            of: match drift.compared {
+                0 => String::new(),
+                compared => w.with("tile-of", "n", &compared.to_string()),
+            },
+            state: match (drift.drifting, drift.compared) {
+                (_, 0) => Tagged { text: w.t("drift-few"), ..light(Light::Grey, w) },
+                (0, _) => Tagged { tone: "ok", icon: "i-check", text: w.t("tile-same-patients") },
+                _ => Tagged { tone: "crit", icon: "i-siren", text: w.t("tile-drifting") },
             },
         },
         Tile {
