@@ -18,7 +18,7 @@ test: setup
 	@echo "==> checking format and lints"
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --quiet -- --deny warnings
-	@echo "==> running every test (first time on 2 cores: about 35 minutes, most of it compiling)"
+	@echo "==> running every test (first time on 2 cores: well over half an hour, most of it compiling)"
 	cargo test --locked --workspace --no-fail-fast
 
 setup:

@@ -25,8 +25,8 @@ const SIGN_OF_LIFE_SECONDS: u64 = 2;
 const SILENCE_SECONDS: u64 = 8;
 /// Seconds between two looks at who is silent.
 const LOOK_SECONDS: u64 = 2;
-/// Executors ask for work. Where the scheduler hands it out, it keeps account of their free cores, loses those of a stage
-/// that it rolls back with a lost executor (Ballista 55), and a query can wait for ever.
+/// Executors ask for work. Where the scheduler hands it out (Ballista 55), a query can wait for ever for the stage that was
+/// rolled back with a killed executor; it seems to lose count of the others' free cores.
 const SCHEDULING: TaskSchedulingPolicy = TaskSchedulingPolicy::PullStaged;
 /// Bytes of a message at most: a plan names every file.
 const MESSAGE_BYTES: u32 = 64 << 20;

@@ -84,21 +84,27 @@ fn answers(deployment: &Deployment, anew: bool, published: &mut Published) -> Re
             0 => format!("prediction-log {identity}"),
             _ => format!("prediction-log {identity} {number:03}"),
         };
-        answers_of(deployment, &log, number, &feed, &studies, anew, published)?;
+        answers_of(deployment, &Source { log: &log, number, feed }, &studies, anew, published)?;
     }
     Ok(())
 }
 
-/// The answers of one server's log.
+/// One server's log.
+struct Source<'a> {
+    log: &'a PredictionReader,
+    number: u32,
+    /// Its name for ever.
+    feed: String,
+}
+
 fn answers_of(
     deployment: &Deployment,
-    log: &PredictionReader,
-    number: u32,
-    feed: &str,
+    source: &Source<'_>,
     studies: &Studies,
     anew: bool,
     published: &mut Published,
 ) -> Result<()> {
+    let Source { log, number, feed } = source;
     loop {
         let mut publication = deployment.lake.publish_predictions(feed, &studies.layout)?;
         // Answers that may be there already; then all must come in one commit, since a place in the log tells no more.
@@ -112,7 +118,7 @@ fn answers_of(
         }
         let is_full = |rows: u64| known.is_none() && rows >= ANSWERS;
         let mut reached = None;
-        for record in log.scan_durable(number, after)? {
+        for record in log.scan_durable(*number, after)? {
             let (id, bytes) = record?;
             reached = predictions::place(id);
             let name = id.to_string();
@@ -258,7 +264,7 @@ pub(super) fn time_of(record: &[u8]) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(&logged.at, &Rfc3339).ok()
 }
 
-/// The logged answers from about `from` until about `to` (none: until now), oldest first; earlier and later ones may be among them. Costs what
+/// The logged answers from about `from` until about `to` (none: until now), log by log; earlier and later ones may be among them. Costs what
 /// the stretch holds, however long the log is.
 pub(super) fn answers_between(
     log: &PredictionReader,

@@ -1,6 +1,6 @@
 //! Suggest: served patients without an outcome -> reviews of those whose outcome would teach most.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::{Context, Result};
 use clinical::{Patient, Rarity};
@@ -9,6 +9,9 @@ use learn::active::{self, Candidate, Merit};
 use registry::{Choice, NewSuggestion};
 use serde::Serialize;
 use serve::Record;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
 
 use super::promote::act_as;
 use super::score::Scorer;
@@ -83,20 +86,18 @@ fn served(
 ) -> Result<(Vec<Served>, Vec<Vec<f32>>)> {
     let log = PredictionReader::open(&deployment.data_dir.join("predictions"));
     let pool = deployment.config.review.pool.max(1);
-    let (mut open, mut known) = (std::collections::VecDeque::new(), std::collections::VecDeque::new());
+    let (mut open, mut known) = (Newest::of(pool), Newest::of(pool));
     for entry in log.scan()? {
         let (id, bytes) = entry?;
         let record = Record::from_bytes(&bytes).context("a logged prediction cannot be read")?;
         if !record.fits(scorer.study()) {
             continue;
         }
-        let id = id.to_string();
+        let at = OffsetDateTime::parse(&record.at, &Rfc3339).context("a logged prediction has no time")?;
+        let (place, id) = ((at, id), id.to_string());
         let point = point(scorer, &record.values);
         if reviewed.contains(&id) {
-            known.push_back(point);
-            if known.len() > pool {
-                known.pop_front();
-            }
+            known.add(place, point);
             continue;
         }
         let cell = scorer.study().cell(&record.values);
@@ -109,12 +110,32 @@ fn served(
         };
         // What the doctor was told counts, not what today's model would say.
         let alarmed = record.prediction.rarity == Some(Rarity::Orphan);
-        open.push_back(Served { id, alarmed, candidate });
-        if open.len() > pool {
-            open.pop_front();
+        open.add(place, Served { id, alarmed, candidate });
+    }
+    Ok((open.by_age(), known.by_age()))
+}
+
+/// The newest answers of all servers, whose logs are read one after the other.
+struct Newest<T> {
+    most: usize,
+    found: BTreeMap<(OffsetDateTime, Uuid), T>,
+}
+
+impl<T> Newest<T> {
+    fn of(most: usize) -> Self {
+        Newest { most, found: BTreeMap::new() }
+    }
+
+    fn add(&mut self, place: (OffsetDateTime, Uuid), one: T) {
+        self.found.insert(place, one);
+        if self.found.len() > self.most {
+            self.found.pop_first();
         }
     }
-    Ok((open.into(), known.into()))
+
+    fn by_age(self) -> Vec<T> {
+        self.found.into_values().collect()
+    }
 }
 
 /// The encoded row of a patient.
@@ -122,4 +143,20 @@ fn point(scorer: &Scorer, patient: &Patient) -> Vec<f32> {
     let mut row = Vec::with_capacity(scorer.model().preprocessor().width());
     scorer.model().preprocessor().encode_into(&scorer.study().levels(patient), &mut row);
     row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_are_found_whichever_log_they_are_in() {
+        let at = |second: i64| OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(second);
+        let mut newest = Newest::of(3);
+        // The second log ended before the first.
+        for (n, second) in [(1, 10), (2, 40), (3, 50), (4, 20), (5, 45)] {
+            newest.add((at(second), Uuid::from_u128(n)), n);
+        }
+        assert_eq!(newest.by_age(), [2, 5, 3]);
+    }
 }
