@@ -240,7 +240,13 @@ impl Group {
         let mut troubles = Vec::new();
         let mut next = Some(first);
         while let Some(event) = next {
-            troubles.extend(self.trouble(event));
+            let trouble = self.trouble(event);
+            // Nobody's signal is another's echo.
+            let certain = matches!(trouble, Some((Trouble::Signal(_), _)));
+            troubles.extend(trouble);
+            if certain {
+                break;
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             next = self.received.recv_timeout(left).ok();
         }

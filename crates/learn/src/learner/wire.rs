@@ -66,11 +66,13 @@ struct FitHeader {
 }
 
 pub(super) fn write(out: &mut impl Write, message: &Message) -> std::io::Result<()> {
-    out.write_all(&MAGIC)?;
-    out.write_all(&[message.kind as u8])?;
-    out.write_all(&(message.header.len() as u32).to_le_bytes())?;
-    out.write_all(&(message.arrays.len() as u32).to_le_bytes())?;
-    out.write_all(&message.header)?;
+    let mut start = Vec::with_capacity(message.header.len() + 11);
+    start.extend(MAGIC);
+    start.push(message.kind as u8);
+    start.extend((message.header.len() as u32).to_le_bytes());
+    start.extend((message.arrays.len() as u32).to_le_bytes());
+    start.extend(&message.header);
+    out.write_all(&start)?;
     for array in &message.arrays {
         out.write_all(&(array.len() as u64).to_le_bytes())?;
         out.write_all(array)?;
@@ -78,52 +80,65 @@ pub(super) fn write(out: &mut impl Write, message: &Message) -> std::io::Result<
     out.flush()
 }
 
-/// The next message; none at the end of the stream.
+/// The next message; none where the stream ends before a whole one, as that of a killed process may at
+/// any byte: how the sender ended says why.
+///
+/// # Errors
+/// When the stream cannot be read, or what comes is no message.
 pub(super) fn read(input: &mut impl Read) -> Result<Option<Message>> {
-    let mut magic = [0u8; 2];
-    match input.read_exact(&mut magic[..1]) {
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
-        done => done.map_err(protocol)?,
+    match whole(input) {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(protocol(error)),
     }
-    input.read_exact(&mut magic[1..]).map_err(protocol)?;
+}
+
+fn whole(input: &mut impl Read) -> std::io::Result<Message> {
+    let mut magic = [0u8; 2];
+    input.read_exact(&mut magic)?;
+    // Told at once: who writes something else may not end.
     if magic != MAGIC {
-        return Err(Error::Protocol("it does not begin as a message does".into()));
+        return Err(garbage("it does not begin as a message does"));
     }
     let mut start = [0u8; 9];
-    input.read_exact(&mut start).map_err(protocol)?;
+    input.read_exact(&mut start)?;
     let [kind, h0, h1, h2, h3, a0, a1, a2, a3] = start;
     let kind = match kind {
         1 => Kind::Job,
         2 => Kind::Progress,
         3 => Kind::Fit,
         4 => Kind::Failure,
-        other => return Err(Error::Protocol(format!("kind {other} is unknown"))),
+        other => return Err(garbage(&format!("kind {other} is unknown"))),
     };
     let header = u32::from_le_bytes([h0, h1, h2, h3]) as usize;
     let arrays = u32::from_le_bytes([a0, a1, a2, a3]) as usize;
     if header > LARGEST_HEADER || arrays > MOST_ARRAYS {
-        return Err(Error::Protocol("its header is too large".into()));
+        return Err(garbage("its header is too large"));
     }
     let header = bytes(input, header as u64)?;
-    let arrays = (0..arrays).map(|_| array(input)).collect::<Result<_>>()?;
-    Ok(Some(Message { kind, header, arrays }))
+    let arrays = (0..arrays).map(|_| array(input)).collect::<std::io::Result<_>>()?;
+    Ok(Message { kind, header, arrays })
 }
 
-fn array(input: &mut impl Read) -> Result<Vec<u8>> {
+fn array(input: &mut impl Read) -> std::io::Result<Vec<u8>> {
     let mut length = [0u8; 8];
-    input.read_exact(&mut length).map_err(protocol)?;
+    input.read_exact(&mut length)?;
     let length = u64::from_le_bytes(length);
     if length > LARGEST_ARRAY {
-        return Err(Error::Protocol("one of its arrays is too large".into()));
+        return Err(garbage("one of its arrays is too large"));
     }
     bytes(input, length)
 }
 
 /// Grows with what arrives, not with what was announced.
-fn bytes(input: &mut impl Read, length: u64) -> Result<Vec<u8>> {
+fn bytes(input: &mut impl Read, length: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(length.min(1 << 24) as usize);
-    input.take(length).read_to_end(&mut bytes).map_err(protocol)?;
-    if bytes.len() as u64 == length { Ok(bytes) } else { Err(Error::Protocol("it is cut off".into())) }
+    input.take(length).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == length { Ok(bytes) } else { Err(ErrorKind::UnexpectedEof.into()) }
+}
+
+fn garbage(what: &str) -> std::io::Error {
+    std::io::Error::new(ErrorKind::InvalidData, what.to_owned())
 }
 
 fn protocol(error: impl ToString) -> Error {
@@ -266,4 +281,28 @@ fn f64_numbers(bytes: &[u8]) -> Vec<f64> {
         .chunks_exact(8)
         .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_cut_off_anywhere_is_an_end_and_a_broken_one_is_an_error() {
+        let x = Matrix::from_vec(2, 1, vec![0.5, 1.5]).unwrap();
+        let train = Matrix::from_vec(2, 2, vec![1.0, 0.0, 0.0, 1.0]).unwrap();
+        let job = Job::new(x, Target::Counts { train, held_out: None }, Parameters::default());
+        let mut sent = Vec::new();
+        write(&mut sent, &Message::job(&job).unwrap()).unwrap();
+        for length in 0..sent.len() {
+            assert!(read(&mut &sent[..length]).unwrap().is_none(), "after {length} bytes");
+        }
+        let arrived = read(&mut sent.as_slice()).unwrap().unwrap().into_shard().unwrap();
+        assert_eq!(arrived.job.x, job.x);
+        for byte in 0..3 {
+            let mut broken = sent.clone();
+            broken[byte] ^= 0x80;
+            assert!(read(&mut broken.as_slice()).is_err(), "byte {byte}");
+        }
+    }
 }
