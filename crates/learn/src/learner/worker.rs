@@ -33,7 +33,8 @@ pub fn worker_main(role: &Role, input: impl Read + Send + 'static, mut output: i
 }
 
 fn work(mut input: impl Read, output: &mut impl Write, place: Option<(&String, usize, usize)>) -> Result<()> {
-    let message = wire::read(&mut input)?.ok_or_else(|| Error::Protocol("there is none, or not a whole one".into()))?;
+    let message =
+        wire::read(&mut input)?.ok_or_else(|| Error::Protocol("there is none, or not a whole one".into()))?;
     if message.kind != Kind::Job {
         return Err(Error::Protocol("it is no job".into()));
     }
