@@ -60,6 +60,17 @@ pub enum Error {
     BadPath { path: String },
 }
 
+/// What [`Error::Conflict`] calls a run that has ended.
+pub(crate) const ENDED_RUN: &str = "ended run";
+
+impl Error {
+    /// Whether it refuses what a run brings because the run was given up for dead: the work was neither done nor found wanting.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        matches!(self, Self::Conflict { kind: ENDED_RUN, .. })
+    }
+}
+
 fn name(version: &Option<ModelVersion>) -> String {
     version.map_or_else(|| "none".to_owned(), |v| v.to_string())
 }

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use crate::{
     act::{Act, from_json, parse_stamp, stamp, to_json},
     audit,
-    error::{Error, Result},
+    error::{ENDED_RUN, Error, Result},
     runs::{self, RunState},
     sql::{Connection, OptionalExtension, Row, params},
     store::Registry,
@@ -226,7 +226,7 @@ pub(crate) fn register(tx: &Connection, new: &NewModel<'_>, act: &Act<'_>) -> Re
         .optional()?;
     let run = runs::known(tx, &taken.ok_or(Error::UnknownModel(new.version))?)?;
     if run.state != RunState::Running {
-        return Err(Error::Conflict { kind: "ended run", id: run.id });
+        return Err(Error::Conflict { kind: ENDED_RUN, id: run.id });
     }
     tx.execute(
         "INSERT INTO models (number, bundle_path, bundle_digest, dataset_version, study_hash, run, created_at, stage)

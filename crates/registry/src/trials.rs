@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::{
     act::{from_json, parse_stamp, stamp, to_json},
-    error::{Error, Result},
+    error::{ENDED_RUN, Error, Result},
     runs::{self, RunState},
     sql::{Connection, Row, params},
     store::Registry,
@@ -86,7 +86,7 @@ impl Registry {
                 return if trial.same(new) { Ok(()) } else { Err(Error::Conflict { kind: "trial", id }) };
             }
             if run.state != RunState::Running {
-                return Err(Error::Conflict { kind: "ended run", id: new.run.to_owned() });
+                return Err(Error::Conflict { kind: ENDED_RUN, id: new.run.to_owned() });
             }
             tx.execute(
                 "INSERT INTO trials (run, number, state, parameters, metric, log_loss, rounds, seconds, reason, record, ended_at)

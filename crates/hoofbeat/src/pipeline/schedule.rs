@@ -102,6 +102,11 @@ pub fn work(deployment: &Deployment, attempt: Attempt) -> Result<Value> {
     };
     let job = deployment.registry.job(attempt.job)?;
     let done = perform(deployment, &job);
+    if done.as_ref().is_err_and(given_up) {
+        // While the registry could not be reached, the run's lease ended before the attempt's. The claim goes back, and
+        // the job waits for its next attempt.
+        return done;
+    }
     let because = done.as_ref().err().map(|error| format!("{error:#}"));
     let ended = done.as_ref().map_err(|_| because.as_deref().unwrap_or_default());
     match deployment.registry.end_job(attempt, ended, deployment.now()) {
@@ -109,6 +114,11 @@ pub fn work(deployment: &Deployment, attempt: Attempt) -> Result<Value> {
         // Why it failed says more than that somebody else is at it now.
         Err(ended) => done.and(Err(ended.into())),
     }
+}
+
+/// Whether the work's run was given up for dead.
+fn given_up(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<registry::Error>().is_some_and(registry::Error::is_given_up)
 }
 
 fn perform(deployment: &Deployment, job: &Job) -> Result<Value> {
@@ -144,4 +154,37 @@ fn orphans_wait(deployment: &Deployment) -> Result<Option<u64>> {
 /// What `schedule run-due` answers.
 pub fn summary(queued: &[Job], done: &[Job]) -> Value {
     json!({ "queued": queued, "done": done })
+}
+
+#[cfg(test)]
+mod tests {
+    use registry::{ModelVersion, NewModel, NewRun};
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    #[test]
+    fn work_whose_run_was_given_up_has_not_failed() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = registry::Registry::open(&dir.path().join("registry.db")).unwrap();
+        let at = OffsetDateTime::UNIX_EPOCH;
+        let run = NewRun {
+            id: "r",
+            started_at: at,
+            dataset_version: 1,
+            study_hash: "s",
+            seed: 1,
+            parameters: &json!({ "mode": "full" }),
+        };
+        registry.start_run(&run).unwrap();
+        let version = registry.take_version("r").unwrap();
+        registry.fail_run("r", at, "interrupted").unwrap();
+        let act = Act { key: "k", actor: "cli:test", reason: "", at };
+        let model = |version: ModelVersion| {
+            let new = NewModel { version, bundle_path: "models/m", bundle_digest: "d" };
+            registry.register(&new, &act).context("it is not stored").unwrap_err()
+        };
+        assert!(given_up(&model(version)));
+        assert!(!given_up(&model("m-0099".parse().unwrap())));
+    }
 }
