@@ -1,5 +1,7 @@
 //! What can go wrong, naming identifiers and never a patient's values.
 
+use std::borrow::Cow;
+
 use crate::models::{ModelVersion, Stage};
 
 /// Result of a registry call.
@@ -21,7 +23,9 @@ pub enum Error {
     #[error("the registry lacks a row that it should have")]
     NoRow,
     #[error("the registry's address cannot be used: {why}")]
-    BadUrl { why: &'static str },
+    BadUrl { why: Cow<'static, str> },
+    #[error("the registry's database cannot be connected as its address asks: {why}")]
+    Connection { why: String },
     #[error("a value could not be written as JSON")]
     Json,
     #[error("a time lies outside the years 0 to 9999")]

@@ -60,6 +60,7 @@ pub use outcomes::{ConfirmedOutcome, NewOutcome, Recorded};
 pub use reviews::{Finding as ReviewFinding, Outcome, Resolution, Review, ReviewState};
 pub use runs::{NewRun, Run, RunState};
 pub use sources::{NewSource, Source, SourceKind};
+pub use sql::{ServerCheck, Transport};
 pub use store::Registry;
 pub use suggestions::{Choice, NewSuggestion, Suggested};
 pub use trials::{NewTrial, Trial, TrialState};

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     error::{Error, Result},
     schema,
-    sql::{Connection, Database, Postgres, Sqlite},
+    sql::{Connection, Database, Postgres, Sqlite, Transport},
 };
 
 /// Handle on one registry. Share it by reference or `Arc` between threads; open one per process.
@@ -30,8 +30,12 @@ impl Registry {
     /// Opens the registry in a PostgreSQL database that replicas share: `postgresql://user@host/database`, or the
     /// `key=value` form. Bundles still lie in `data_dir`, which the replicas must share, too.
     ///
+    /// `sslmode`, `sslrootcert`, `sslcert` and `sslkey` mean what they mean to libpq; without `sslrootcert` the
+    /// authorities of this machine are trusted.
+    ///
     /// # Errors
-    /// The text is no connection string; the server cannot be reached; a newer program wrote the database.
+    /// The text is no connection string; the server cannot be reached, or not as `sslmode` asks; a newer program wrote
+    /// the database.
     pub fn connect(url: &str, data_dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(data_dir)?;
         Self::on(Box::new(Postgres::open(url)?), data_dir)
@@ -46,6 +50,14 @@ impl Registry {
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
+    }
+
+    /// How the database is reached now.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub fn transport(&self) -> Result<Transport> {
+        self.database.transport()
     }
 
     pub(crate) fn database(&self) -> &dyn Database {

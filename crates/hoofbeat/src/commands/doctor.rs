@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use lake::predictions::PredictionReader;
-use registry::Level;
+use registry::{Level, ServerCheck, Transport};
 use serde::Serialize;
 
 use crate::cli::Global;
@@ -49,6 +49,9 @@ impl Findings {
         self.add(check, State::Wrong, message, Some(remedy));
     }
 }
+
+/// Where the registry's database is named.
+const ADDRESS: &str = "correct [registry] url in hoofbeat.toml, or HOOFBEAT_REGISTRY_URL, which wins";
 
 /// Exit status 3 when a check fails.
 pub(super) fn run(global: &Global) -> Result<Done> {
@@ -97,12 +100,19 @@ fn check(global: &Global, findings: &mut Findings) {
     listener(&config, findings);
     match Deployment::open(global) {
         Ok(deployment) => stores(&deployment, findings),
+        Err(error) if error.downcast_ref().is_some_and(is_of_the_address) => {
+            findings.wrong("registry", format!("{error:#}"), ADDRESS)
+        }
         Err(error) => findings.wrong(
             "storage",
             format!("{error:#}"),
             "check that the data directory exists and may be written",
         ),
     }
+}
+
+fn is_of_the_address(error: &registry::Error) -> bool {
+    matches!(error, registry::Error::BadUrl { .. } | registry::Error::Connection { .. })
 }
 
 fn engines(findings: &mut Findings) {
@@ -183,6 +193,7 @@ fn stores(deployment: &Deployment, findings: &mut Findings) {
         lake(deployment, findings);
     }
     registry(deployment, findings);
+    transport(deployment, findings);
     alerts(deployment, findings);
     predictions(deployment, findings);
     champion(deployment, findings);
@@ -236,6 +247,30 @@ fn registry(deployment: &Deployment, findings: &mut Findings) {
             findings.wrong("registry", error.to_string(), "check the data directory's disk and permissions")
         }
     }
+}
+
+/// Whether others on the network may read, or pretend to be, the registry's database.
+fn transport(deployment: &Deployment, findings: &mut Findings) {
+    const REMEDY: &str = "say sslmode=verify-full&sslrootcert=FILE in the registry's URL; FILE: its authority's certificate (PEM)";
+    let (state, message) = match deployment.registry.transport() {
+        // What is wrong with the registry itself is another check's to say.
+        Err(_) | Ok(Transport::File) => return,
+        Ok(Transport::Local) => {
+            (State::Well, "the connection is not encrypted and does not leave this machine")
+        }
+        Ok(Transport::Plain) => (State::Note, "the connection to the database is not encrypted"),
+        Ok(Transport::Encrypted(ServerCheck::Nothing)) => {
+            (State::Note, "the connection is encrypted, but whoever answers is believed to be the database")
+        }
+        Ok(Transport::Encrypted(ServerCheck::Authority)) => {
+            (State::Well, "the connection is encrypted, the server's certificate is by a trusted authority")
+        }
+        Ok(Transport::Encrypted(ServerCheck::Name)) => (
+            State::Well,
+            "the connection is encrypted, the server's certificate is by a trusted authority and for its name",
+        ),
+    };
+    findings.add("registry", state, message, (state == State::Note).then_some(REMEDY));
 }
 
 fn predictions(deployment: &Deployment, findings: &mut Findings) {

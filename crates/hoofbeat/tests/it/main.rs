@@ -21,6 +21,8 @@ mod nhanes;
 mod notes;
 mod orphan;
 mod page;
+#[path = "../../../registry/tests/it/certificates.rs"]
+mod certificates;
 #[path = "../../../registry/tests/it/postgres_server.rs"]
 mod postgres_server;
 mod privacy;

@@ -16,6 +16,29 @@ pub(crate) use self::{
 };
 use crate::error::{Error, Result};
 
+/// How the registry's database is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// It is a file.
+    File,
+    /// Without encryption, and without leaving this machine.
+    Local,
+    /// Without encryption, over a network.
+    Plain,
+    Encrypted(ServerCheck),
+}
+
+/// What a server must show before it is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerCheck {
+    /// Anybody may be at the other end.
+    Nothing,
+    /// A certificate by an authority that is trusted.
+    Authority,
+    /// Such a certificate, for the host's name.
+    Name,
+}
+
 /// A database: its schema's version, and transactions.
 pub(crate) trait Database: Send + Sync {
     /// The number of the last step of the schema that was applied; 0 of an empty database.
@@ -31,6 +54,8 @@ pub(crate) trait Database: Send + Sync {
     fn forget(&self) -> Result<()>;
     /// What is wrong with the stored structure, in sentences.
     fn damage(&self) -> Result<Vec<String>>;
+    /// How it is reached now.
+    fn transport(&self) -> Result<Transport>;
     /// Where it is, without a password.
     fn name(&self) -> String;
 }

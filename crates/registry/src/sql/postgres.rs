@@ -1,21 +1,32 @@
 //! A PostgreSQL database, shared by replicas on several machines.
 
+mod address;
+mod stream;
+mod tls;
+
 use std::{
     cell::RefCell,
     collections::HashMap,
     error::Error as StdError,
-    str::FromStr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use postgres::{
     Client, Config, IsolationLevel, NoTls, Statement, Transaction,
+    config::{Host, SslMode},
     error::SqlState,
     types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked},
 };
 
-use super::{Connection, Database, Row, Session, Value, dialect, params};
+use rustls::ClientConfig;
+
+use self::{
+    address::{Address, Encryption, Mode},
+    stream::Connector,
+    tls::falls_back,
+};
+use super::{Connection, Database, Row, Session, Transport, Value, dialect, params};
 use crate::error::{Error, Result};
 
 /// Idle connections kept.
@@ -28,11 +39,14 @@ const WRITERS: i64 = 0x686f_6f66;
 
 pub(crate) struct Postgres {
     config: Config,
+    encryption: Encryption,
+    tls: Arc<ClientConfig>,
     idle: Mutex<Vec<Pooled>>,
 }
 
 struct Pooled {
     client: Client,
+    encrypted: bool,
     statements: HashMap<String, Statement>,
 }
 
@@ -40,13 +54,13 @@ impl Postgres {
     /// # Errors
     /// The text is no connection string, or the server cannot be reached.
     pub(crate) fn open(url: &str) -> Result<Self> {
-        let mut config = Config::from_str(url)
-            .map_err(|_| Error::BadUrl { why: "it is no PostgreSQL connection string" })?;
+        let Address { mut config, encryption } = url.parse()?;
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT);
         }
         config.application_name("hoofbeat");
-        let database = Postgres { config, idle: Mutex::default() };
+        let tls = encryption.client()?;
+        let database = Postgres { config, encryption, tls, idle: Mutex::default() };
         database.exclusively(|tx| {
             tx.batch_execute(
                 "CREATE TABLE IF NOT EXISTS schema_version (one BIGINT PRIMARY KEY CHECK (one = 1), version BIGINT NOT NULL);
@@ -58,8 +72,30 @@ impl Postgres {
     }
 
     fn connect(&self) -> Result<Pooled> {
-        let client = self.config.connect(NoTls)?;
-        Ok(Pooled { client, statements: HashMap::new() })
+        let open = |client, encrypted| Pooled { client, encrypted, statements: HashMap::new() };
+        let connector = Connector::new(&self.tls);
+        let error = match self.config.connect(connector.clone()) {
+            Ok(client) => return Ok(open(client, connector.begun())),
+            Err(error) => error,
+        };
+        // As in libpq: who only prefers encryption takes a connection without it.
+        if self.encryption.mode == Mode::Prefer && connector.begun() && falls_back(&error) {
+            let mut plain = self.config.clone();
+            if let Ok(client) = plain.ssl_mode(SslMode::Disable).connect(NoTls) {
+                return Ok(open(client, false));
+            }
+        }
+        Err(self.encryption.explain(error, connector.begun()))
+    }
+
+    /// Whether what is sent stays on this machine.
+    fn is_local(&self) -> bool {
+        self.config.get_hosts().iter().all(|host| match host {
+            Host::Unix(_) => true,
+            Host::Tcp(name) => {
+                name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+            }
+        })
     }
 
     /// A connection that works now.
@@ -125,7 +161,7 @@ impl Database for Postgres {
 
     fn write(&self, work: &mut dyn FnMut(&Connection<'_>) -> Result<()>) -> Result<()> {
         let mut pooled = self.take()?;
-        let Pooled { client, statements } = &mut pooled;
+        let Pooled { client, statements, .. } = &mut pooled;
         let mut tx = client.transaction()?;
         take_turn(&mut tx)?;
         within(tx, statements, work)?;
@@ -135,7 +171,7 @@ impl Database for Postgres {
 
     fn read(&self, work: &mut dyn FnMut(&Connection<'_>) -> Result<()>) -> Result<()> {
         let mut pooled = self.take()?;
-        let Pooled { client, statements } = &mut pooled;
+        let Pooled { client, statements, .. } = &mut pooled;
         let started =
             client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
         within(started.start()?, statements, work)?;
@@ -153,6 +189,17 @@ impl Database for Postgres {
     /// The server checks references and pages itself.
     fn damage(&self) -> Result<Vec<String>> {
         Ok(Vec::new())
+    }
+
+    fn transport(&self) -> Result<Transport> {
+        let pooled = self.take()?;
+        let encrypted = pooled.encrypted;
+        self.give_back(pooled);
+        Ok(match encrypted {
+            true => Transport::Encrypted(self.encryption.check()),
+            false if self.is_local() => Transport::Local,
+            false => Transport::Plain,
+        })
     }
 
     fn name(&self) -> String {

@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::{ToSql, TransactionBehavior, types::ToSqlOutput, types::ValueRef};
 
-use super::{Connection, Database, Row, Session, Value};
+use super::{Connection, Database, Row, Session, Transport, Value};
 use crate::{
     error::{Error, Result},
     turn::Turnstile,
@@ -129,6 +129,10 @@ impl Database for Sqlite {
             }
             Ok(found)
         })
+    }
+
+    fn transport(&self) -> Result<Transport> {
+        Ok(Transport::File)
     }
 
     fn name(&self) -> String {

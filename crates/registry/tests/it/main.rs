@@ -4,6 +4,7 @@
 
 mod alerts;
 mod audit_chain;
+mod certificates;
 mod champions;
 mod changes;
 mod conclusions;
@@ -15,6 +16,7 @@ mod postgres_server;
 mod queue;
 mod records;
 mod sources;
+mod tls;
 mod trials;
 
 use std::path::Path;

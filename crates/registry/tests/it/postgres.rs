@@ -19,8 +19,9 @@ pub(crate) const SERVER: &str = "REGISTRY_TEST_POSTGRES";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What looks into, or changes, SQLite's file behind the registry's back.
-const OF_THE_FILE: [&str; 9] = [
+const OF_THE_FILE: [&str; 10] = [
     "postgres::",
+    "tls::",
     "ordinary_sql_cannot_change_the_audit",
     "verify_names_the_first_broken_row",
     "an_anchor_kept_elsewhere",
