@@ -106,7 +106,8 @@ impl Registry {
         })
     }
 
-    /// The outcomes in force that became known from `from` until before `to`, after number `after`, oldest first, at most `limit`.
+    /// The outcomes in force that became known from `from` until before `to`, in that order, those after outcome `after`,
+    /// at most `limit`.
     ///
     /// # Errors
     /// Storage fails.
@@ -114,24 +115,24 @@ impl Registry {
         &self,
         from: OffsetDateTime,
         to: OffsetDateTime,
-        after: u64,
+        after: Option<&ConfirmedOutcome>,
         limit: u32,
     ) -> Result<Vec<ConfirmedOutcome>> {
         // Times are compared as texts, in which fractions of a second sort a little wrongly: wider first, then exactly.
-        let wide = [stamp(from - Duration::SECOND)?, stamp(to + Duration::SECOND)?];
-        let mut after = after;
+        let until = stamp(to + Duration::SECOND)?;
+        let mut place = match after {
+            Some(last) => last.place()?,
+            None => (stamp(from - Duration::SECOND)?, 0),
+        };
         loop {
             let page = self.read(|db| {
-                let mut query = db.prepare_cached(&format!(
-                    "{SELECT} o WHERE id > ?1 AND recorded_at >= ?2 AND recorded_at < ?3 AND NOT EXISTS
-                         (SELECT 1 FROM outcomes n WHERE n.prediction_id = o.prediction_id AND n.id > o.id)
-                     ORDER BY id LIMIT ?4"
-                ))?;
-                let rows = query.query_map(params![after, &wide[0], &wide[1], limit], Stored::from_row)?;
+                let rows = db
+                    .prepare_cached(&recorded())?
+                    .query_map(params![&place.0, place.1, &until, limit], Stored::from_row)?;
                 rows.map(|row| row?.outcome()).collect::<Result<Vec<_>>>()
             })?;
             let Some(last) = page.last() else { return Ok(page) };
-            after = last.id;
+            place = last.place()?;
             let within = |outcome: &ConfirmedOutcome| (from..to).contains(&outcome.recorded_at);
             let found: Vec<_> = page.into_iter().filter(within).collect();
             if !found.is_empty() {
@@ -178,7 +179,21 @@ fn in_force(db: &Connection, prediction_id: &str) -> Result<Option<ConfirmedOutc
     query.query_row([prediction_id], Stored::from_row).optional()?.map(Stored::outcome).transpose()
 }
 
+/// What became known after a place (a time and a number) until before a time.
+fn recorded() -> String {
+    format!(
+        "{SELECT} o WHERE (recorded_at, id) > (?1, ?2) AND recorded_at < ?3 AND NOT EXISTS
+             (SELECT 1 FROM outcomes n WHERE n.prediction_id = o.prediction_id AND n.id > o.id)
+         ORDER BY recorded_at, id LIMIT ?4"
+    )
+}
+
 impl ConfirmedOutcome {
+    /// Its place in the order in which outcomes became known.
+    fn place(&self) -> Result<(String, u64)> {
+        Ok((stamp(self.recorded_at)?, self.id))
+    }
+
     fn says(&self, new: &NewOutcome<'_>) -> bool {
         self.severity == new.severity
             && self.rarity.as_deref() == new.rarity
@@ -225,5 +240,28 @@ impl Stored {
             actor: self.actor,
             recorded_at: parse_stamp(&self.recorded_at)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A look at the last month must not read the years before it.
+    #[test]
+    fn what_became_known_lately_is_found_by_an_index() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::open(dir.path()).unwrap();
+        let plan: Vec<String> = registry
+            .read(|db| {
+                let mut explained = db.prepare_cached(&format!("EXPLAIN QUERY PLAN {}", recorded()))?;
+                explained.query_map(params!["", 0, "9", 10], |row| row.get(3))?.collect()
+            })
+            .unwrap();
+        assert!(
+            plan[0].starts_with("SEARCH o USING INDEX outcomes_by_time (recorded_at>? AND recorded_at<?)"),
+            "{plan:?}"
+        );
+        assert!(!plan.concat().contains("SCAN") && !plan.concat().contains("SORT"), "{plan:?}");
     }
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Step n brings a database from version n - 1 to version n. A step that was released never changes.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     include_str!("schema.sql"),
     include_str!("schema_trials.sql"),
     include_str!("schema_sources.sql"),
@@ -14,6 +14,7 @@ const STEPS: [&str; 7] = [
     include_str!("schema_reviews.sql"),
     include_str!("schema_cycle.sql"),
     include_str!("schema_leases.sql"),
+    include_str!("schema_outcomes.sql"),
 ];
 
 /// The schema version that this program writes.

@@ -180,3 +180,37 @@ fn an_outcome_is_stored_once_and_may_be_corrected() {
     assert_eq!(registry.audit(0, 10).unwrap().len(), 2, "what changed nothing is not told");
     assert!(!format!("{known:?} {:?}", both[0]).contains("NewOutcome { severity"));
 }
+
+#[test]
+fn what_became_known_in_a_time_is_read_page_by_page_in_its_order() {
+    let dir = tempdir().unwrap();
+    let registry = open(dir.path());
+    let at = |minutes: i64| NOON + time::Duration::minutes(minutes);
+    // Clocks of several servers: numbers do not follow times.
+    for (key, (id, minutes)) in
+        [("a", 5), ("b", 1), ("c", 3), ("a", 4), ("d", 3), ("e", 9), ("f", 0)].iter().enumerate()
+    {
+        let severity = format!("s{key}");
+        let new = NewOutcome {
+            prediction_id: id,
+            severity: &severity,
+            rarity: None,
+            disease_code: None,
+            confirmed_at: NOON,
+        };
+        let act = Act { at: at(*minutes), ..act(&severity) };
+        registry.record_outcomes(&[new], "ehr", &act).unwrap();
+    }
+    for limit in [1, 2, 10] {
+        let (mut read, mut last) = (Vec::new(), None);
+        loop {
+            let mut page = registry.outcomes_recorded(at(1), at(9), last.as_ref(), limit).unwrap();
+            assert!(page.len() <= limit as usize);
+            read.extend(page.iter().map(|outcome| outcome.prediction_id.clone()));
+            let Some(newest) = page.pop() else { break };
+            last = Some(newest);
+        }
+        // `e` became known at the end, which is without; of `a` the correction counts.
+        assert_eq!(read, ["b", "c", "d", "a"], "{limit}");
+    }
+}

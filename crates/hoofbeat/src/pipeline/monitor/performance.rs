@@ -172,15 +172,15 @@ pub(super) fn on_outcomes(
     to: OffsetDateTime,
 ) -> Result<[Option<Measured>; 2]> {
     let [mut reviewed, mut others] = [no_cells(study)?, no_cells(study)?];
-    let mut after = 0;
+    let mut last = None;
     loop {
-        let outcomes = registry.outcomes_recorded(from, to, after, PAGE)?;
-        let Some(last) = outcomes.last() else { break };
-        after = last.id;
+        let mut outcomes = registry.outcomes_recorded(from, to, last.as_ref(), PAGE)?;
         for outcome in &outcomes {
             let cells = if outcome.source == REVIEW_SOURCE { &mut reviewed } else { &mut others };
             add(cells, log, study, outcome)?;
         }
+        let Some(newest) = outcomes.pop() else { break };
+        last = Some(newest);
     }
     let measured = |cells: Cells| match cells.is_empty() {
         true => Ok(None),
