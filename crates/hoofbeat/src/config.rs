@@ -2,6 +2,7 @@
 //!
 //! `hoofbeat.toml` is optional; a command's flags win over it. Unknown keys are errors.
 
+mod alerts;
 mod query;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use lake::StorageOptions;
 use serde::Deserialize;
 
+pub use self::alerts::{Alerts, Email, MailEncryption, Webhook};
 pub use self::query::{Engine, EngineKind, Role, Sql};
 use crate::calendar::{Every, Kind};
 use crate::cli::Global;
@@ -311,50 +313,6 @@ impl Default for Monitoring {
     }
 }
 
-/// Who is told of an alert. Prometheus' gauges are there in any case.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Alerts {
-    /// Also write alerts to the log.
-    pub log: bool,
-    pub webhook: Vec<Webhook>,
-    pub email: Option<Email>,
-}
-
-impl Default for Alerts {
-    fn default() -> Self {
-        Alerts { log: true, webhook: Vec::new(), email: None }
-    }
-}
-
-/// A program that takes alerts as JSON by HTTP POST.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Webhook {
-    /// Tells several apart, in the outbox and in the log.
-    pub name: String,
-    pub url: String,
-    /// The environment variable that holds the key of the signature.
-    pub secret_env: Option<String>,
-    /// The file that holds it.
-    pub secret_file: Option<PathBuf>,
-}
-
-/// A mail relay of the house: a connection without encryption, so it should not leave the machine or a trusted network.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Email {
-    pub host: String,
-    #[serde(default = "smtp_port")]
-    pub port: u16,
-    pub from: String,
-    pub to: Vec<String>,
-}
-
-fn smtp_port() -> u16 {
-    25
-}
-
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
@@ -393,11 +351,11 @@ impl Config {
             .check()
             .and_then(|()| config.schedule.check())
             .and_then(|()| config.registry.check())
+            .and_then(|()| config.alerts.check())
             .with_context(|| format!("the configuration {} is not valid", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let secrets = config.alerts.webhook.iter_mut().map(|hook| &mut hook.secret_file);
-        let own = [&mut config.data_dir, &mut config.study].into_iter().chain(secrets).flatten();
-        for relative in own.chain(config.sql.paths()) {
+        let own = [&mut config.data_dir, &mut config.study].into_iter().flatten();
+        for relative in own.chain(config.alerts.paths()).chain(config.sql.paths()) {
             *relative = folder.join(&*relative);
         }
         if let Some(url) = config.storage.url.as_mut().filter(|url| !url.contains("://")) {

@@ -3,14 +3,15 @@
 //! A sink that fails is tried again later, by this process or another, and never holds up the others: each has a thread of
 //! its own and a limit on its time. What is sent names rule, subject, counts and shares, no patient.
 
+mod mail;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use hmac::{Hmac, Mac};
-use lettre::message::Mailbox;
-use lettre::{Message, SmtpTransport, Transport};
 use registry::{Delivery, Registry};
 use serde::Serialize;
 use serde_json::json;
@@ -19,7 +20,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::claim::Claim;
-use crate::config::{Alerts, Email, Webhook};
+use crate::config::{Alerts, Webhook};
 use crate::deployment::Deployment;
 
 /// What one server at a time claims.
@@ -134,7 +135,7 @@ fn send(config: &Alerts, delivery: &Delivery, now: OffsetDateTime) -> Result<()>
     }
     if delivery.sink == EMAIL {
         let email = config.email.as_ref().context("no longer configured under [alerts.email]")?;
-        return mail(email, delivery, now);
+        return mail::mail(email, delivery, now);
     }
     let hook = config.webhook.iter().find(|hook| webhook_name(hook) == delivery.sink);
     post(hook.context("no longer configured under [[alerts.webhook]]")?, delivery, now)
@@ -146,7 +147,8 @@ fn post(hook: &Webhook, delivery: &Delivery, now: OffsetDateTime) -> Result<()> 
         "alert": {"id": delivery.alert, "rule": delivery.rule, "subject": delivery.subject, "message": delivery.message},
     })
     .to_string();
-    let signature = secret(hook)?.map(|secret| signed(&secret, now.unix_timestamp(), &body)).transpose()?;
+    let key = secret("webhook's key", hook.secret_env.as_deref(), hook.secret_file.as_deref())?;
+    let signature = key.map(|key| signed(&key, now.unix_timestamp(), &body)).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let status = runtime.block_on(async {
         let client = reqwest::Client::builder()
@@ -177,47 +179,21 @@ fn signed(secret: &str, at: i64, body: &str) -> Result<String> {
     Ok(format!("t={at},v1={code}"))
 }
 
-/// The key of a webhook's signature; none where none is configured.
-fn secret(hook: &Webhook) -> Result<Option<String>> {
-    let found = match (&hook.secret_env, &hook.secret_file) {
+/// A secret by the environment variable that holds it, else by its file; none where neither is configured.
+fn secret(what: &str, variable: Option<&str>, file: Option<&Path>) -> Result<Option<String>> {
+    let found = match (variable, file) {
         (None, None) => return Ok(None),
-        (Some(name), _) => std::env::var(name).with_context(|| format!("the environment has no {name}"))?,
+        (Some(name), _) => {
+            std::env::var(name).with_context(|| format!("the environment has no {name}, the {what}"))?
+        }
         (None, Some(path)) => std::fs::read_to_string(path)
-            .with_context(|| format!("the key in {} cannot be read", path.display()))?,
+            .with_context(|| format!("the {what} in {} cannot be read", path.display()))?,
     };
     let found = found.trim();
     if found.is_empty() {
-        bail!("the webhook's key is empty");
+        bail!("the {what} is empty");
     }
     Ok(Some(found.to_owned()))
-}
-
-fn mail(email: &Email, delivery: &Delivery, now: OffsetDateTime) -> Result<()> {
-    let address = |text: &String| -> Result<Mailbox> {
-        text.parse().with_context(|| format!("`{text}` is no mail address"))
-    };
-    let domain = address(&email.from)?.email.domain().to_owned();
-    let mut builder = Message::builder()
-        .from(address(&email.from)?)
-        .date(now.into())
-        .message_id(Some(format!("<alert-{}-{}@{domain}>", delivery.alert, delivery.id)))
-        .subject(format!("[hoofbeat] {}: {} {}", delivery.event.code(), delivery.rule, delivery.subject));
-    for to in &email.to {
-        builder = builder.to(address(to)?);
-    }
-    let body = format!(
-        "{}\r\n\r\nEvent: {} at {}\r\nAlert: {}\r\nRule: {}\r\nSubject: {}\r\n",
-        delivery.message,
-        delivery.event.code(),
-        delivery.at.format(&Rfc3339)?,
-        delivery.alert,
-        delivery.rule,
-        delivery.subject
-    );
-    let transport =
-        SmtpTransport::builder_dangerous(&email.host).port(email.port).timeout(Some(PATIENCE)).build();
-    transport.send(&builder.body(body)?).context("the mail relay did not take it")?;
-    Ok(())
 }
 
 #[cfg(test)]

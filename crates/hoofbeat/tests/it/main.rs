@@ -4,6 +4,8 @@
 
 mod abstain;
 mod architecture;
+#[path = "../../../registry/tests/it/certificates.rs"]
+mod certificates;
 mod cluster;
 mod cycle;
 mod dataset;
@@ -21,8 +23,6 @@ mod nhanes;
 mod notes;
 mod orphan;
 mod page;
-#[path = "../../../registry/tests/it/certificates.rs"]
-mod certificates;
 #[path = "../../../registry/tests/it/postgres_server.rs"]
 mod postgres_server;
 mod privacy;

@@ -1,12 +1,13 @@
-//! Real small servers: one that takes HTTP, one that takes mail.
+//! Against real small servers: one that takes HTTP, one that takes mail.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 
 use registry::{Act, AlertFinding};
 use time::macros::datetime;
 
+use super::mail::relay::{Offers, Relay};
 use super::*;
 
 const NOON: OffsetDateTime = datetime!(2026-01-02 12:00 UTC);
@@ -49,47 +50,6 @@ fn http(statuses: &'static [&'static str]) -> (u16, Receiver<(String, String)>) 
     (port, requests)
 }
 
-/// Takes one mail by SMTP (RFC 5321) and hands on what was said.
-fn smtp() -> (u16, Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (sent, mails) = channel();
-    std::thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        let mut reader = BufReader::new(stream);
-        let say = |reader: &mut BufReader<TcpStream>, line: &str| {
-            reader.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
-        };
-        say(&mut reader, "220 test");
-        let (mut said, mut in_data) = (String::new(), false);
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap() == 0 {
-                break;
-            }
-            said += &line;
-            match line.trim_end() {
-                "." if in_data => {
-                    in_data = false;
-                    say(&mut reader, "250 taken");
-                }
-                _ if in_data => {}
-                "DATA" => {
-                    in_data = true;
-                    say(&mut reader, "354 go on");
-                }
-                "QUIT" => {
-                    say(&mut reader, "221 bye");
-                    break;
-                }
-                _ => say(&mut reader, "250 fine"),
-            }
-        }
-        sent.send(said).unwrap();
-    });
-    (port, mails)
-}
-
 fn hook(port: u16, secret_file: Option<std::path::PathBuf>) -> Webhook {
     Webhook {
         name: "house".into(),
@@ -130,19 +90,14 @@ fn mail_reaches_the_relay_although_another_sink_is_gone() {
     let (_dir, registry) = raised(&["webhook:house", "email", "webhook:forgotten", "log"]);
     // A port that nobody listens on.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (port, mails) = smtp();
-    let email = Email {
-        host: "127.0.0.1".into(),
-        port,
-        from: "hoofbeat@hospital.example".into(),
-        to: vec!["it@hospital.example".into(), "Quality <q@hospital.example>".into()],
-    };
-    let config = Alerts { log: true, webhook: vec![hook(closed, None)], email: Some(email) };
+    let relay = Relay::start(Offers::Nothing);
+    let config =
+        Alerts { log: true, webhook: vec![hook(closed, None)], email: Some(relay.email("127.0.0.1", "")) };
     assert_eq!(names(&config), ["log", "webhook:house", "email"]);
     let round = deliver(&registry, &config, NOON).unwrap();
     assert_eq!(round.delivered, 2);
     assert_eq!(round.failed, ["webhook:forgotten".to_owned(), "webhook:house".to_owned()].into());
-    let mail = mails.recv().unwrap();
+    let mail = relay.said().clear;
     for part in [
         "MAIL FROM:<hoofbeat@hospital.example>",
         "RCPT TO:<it@hospital.example>",
