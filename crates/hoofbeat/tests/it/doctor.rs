@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::certificates::Authority;
 use crate::harness::{Deployment, trained};
+use crate::postgres_server::Server as Postgres;
 
 #[test]
 fn doctor_names_what_is_broken() {
@@ -35,6 +37,41 @@ fn doctor_names_what_is_broken() {
     });
     std::fs::remove_file(&data).unwrap();
     assert_eq!(wrong(&deployment, "lake"), [name(&data)]);
+}
+
+#[test]
+fn doctor_says_who_may_read_the_way_to_the_database() {
+    let deployment = Deployment::empty();
+    let authority = Authority::new(&deployment.path(""), "house");
+    let shown = authority.issue("server", "DNS:localhost", 2);
+    let postgres =
+        Postgres::encrypted(&shown, authority.certificate(), "hostssl all all 127.0.0.1/32 trust\n");
+    let look = |settings: &str| {
+        let port = postgres.port();
+        let url = format!("postgresql://hoofbeat:hush-hush@localhost:{port}/postgres?{settings}");
+        deployment.write("hoofbeat.toml", &format!("[registry]\nurl = \"{url}\"\n"));
+        let run = deployment.run("doctor --json");
+        assert!(!format!("{run:?}").contains("hush"), "{run:?}");
+        run
+    };
+    let said = |settings: &str| -> Value {
+        let found = look(settings).exits(0).json();
+        let mut about = found["checks"].as_array().unwrap().iter();
+        about.find(|finding| finding["message"].as_str().unwrap().contains("encrypted")).unwrap().clone()
+    };
+    let checked = said("sslmode=verify-full&sslrootcert=house.crt");
+    assert_eq!((&checked["check"], &checked["state"]), (&"registry".into(), &"well".into()), "{checked}");
+    assert!(checked["message"].as_str().unwrap().contains("for its name"), "{checked}");
+    let unchecked = said("");
+    assert_eq!(unchecked["state"], "note");
+    assert!(unchecked["remedy"].as_str().unwrap().contains("sslmode=verify-full"), "{unchecked}");
+
+    let refused = look("sslmode=disable").exits(3).json();
+    let wrong = refused["checks"].as_array().unwrap().iter().find(|finding| finding["state"] == "wrong");
+    let wrong = wrong.unwrap();
+    assert_eq!(wrong["check"], "registry");
+    assert!(wrong["message"].as_str().unwrap().contains("sslmode=require"), "{wrong}");
+    assert!(wrong["remedy"].as_str().unwrap().contains("HOOFBEAT_REGISTRY_URL"), "{wrong}");
 }
 
 fn name(path: &Path) -> String {
