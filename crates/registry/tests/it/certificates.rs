@@ -18,7 +18,7 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn new(dir: &Path, name: &str) -> Authority {
-        Authority { dir: dir.to_owned(), own: self_signed(dir, name, "DNS:authority.test") }
+        Authority { dir: dir.to_owned(), own: self_signed(dir, name, "DNS:authority.test", 2) }
     }
 
     /// What others trust.
@@ -42,11 +42,11 @@ impl Authority {
 }
 
 /// A certificate that calls itself an authority, as `openssl req -x509` makes it.
-pub(crate) fn self_signed(dir: &Path, name: &str, host: &str) -> Issued {
+pub(crate) fn self_signed(dir: &Path, name: &str, host: &str, days: i32) -> Issued {
     let path = |kind: &str| dir.join(format!("{name}.{kind}"));
     let issued = Issued { certificate: path("crt"), key: path("key") };
     let mut command = request(name, &issued.key);
-    command.args(["-x509", "-days", "2", "-addext", &format!("subjectAltName={host}")]);
+    command.args(["-x509", "-days", &days.to_string(), "-addext", &format!("subjectAltName={host}")]);
     openssl(command.arg("-out").arg(&issued.certificate));
     issued
 }

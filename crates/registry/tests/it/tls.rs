@@ -120,17 +120,23 @@ fn the_servers_certificate_is_checked_as_far_as_asked() {
 #[test]
 fn a_certificate_that_signed_itself_is_trusted_where_it_is_named() {
     let house = House::new();
-    let own = self_signed(house.dir.path(), "own", "DNS:localhost");
+    let own = self_signed(house.dir.path(), "own", "DNS:localhost", 2);
     house.server.show(&own);
     let named = format!("sslmode=verify-full&{}", trusting(&own.certificate));
     assert_eq!(house.transport("hoofbeat@localhost", &named), Transport::Encrypted(ServerCheck::Name));
     assert!(house.refusal("hoofbeat@127.0.0.1", &named).contains("subjectAltName"));
     // Another of the same name.
     let other = tempdir().unwrap();
-    let other = self_signed(other.path(), "own", "DNS:localhost");
+    let other = self_signed(other.path(), "own", "DNS:localhost", 2);
     let refused =
         house.refusal("hoofbeat@localhost", &format!("sslmode=verify-full&{}", trusting(&other.certificate)));
     assert!(refused.contains("certificate"), "{refused}");
+
+    let old = self_signed(house.dir.path(), "old", "DNS:localhost", -1);
+    house.server.show(&old);
+    let refused =
+        house.refusal("hoofbeat@localhost", &format!("sslmode=verify-full&{}", trusting(&old.certificate)));
+    assert!(refused.contains("expired"), "{refused}");
 }
 
 #[test]

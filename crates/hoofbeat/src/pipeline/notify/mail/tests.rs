@@ -99,6 +99,11 @@ fn a_relay_without_starttls_is_refused_and_not_used_in_clear() {
     assert!(error.contains("offers no STARTTLS") && error.contains("encryption ="), "{error}");
     let said = relay.said();
     assert!(!said.clear.contains("MAIL") && !said.clear.contains("AUTH"), "{said:?}");
+
+    let relay = Relay::start(Offers::Nothing);
+    let email = relay.email("localhost", &settings("tls", house.certificate(), dir.path()));
+    let error = format!("{:#}", mail(&email, &delivery(), NOON).unwrap_err());
+    assert!(error.contains("encryption = \"starttls\""), "{error}");
 }
 
 #[test]
