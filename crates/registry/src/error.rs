@@ -24,7 +24,7 @@ pub enum Error {
     NoRow,
     #[error("the registry's address cannot be used: {why}")]
     BadUrl { why: Cow<'static, str> },
-    #[error("the registry's database cannot be connected as its address asks: {why}")]
+    #[error("no connection to PostgreSQL: {why}")]
     Connection { why: String },
     #[error("a value could not be written as JSON")]
     Json,

@@ -24,6 +24,7 @@ mod notes;
 mod orphan;
 mod page;
 #[path = "../../../registry/tests/it/postgres_server.rs"]
+#[expect(dead_code, reason = "the registry's tests need more of it")]
 mod postgres_server;
 mod privacy;
 mod publication;

@@ -28,26 +28,40 @@ impl Authority {
 
     /// A certificate for a host (`DNS:name` or `IP:address`), good for so many days; of -1 days it has expired.
     pub(crate) fn issue(&self, name: &str, host: &str, days: i32) -> Issued {
-        let path = |kind: &str| self.dir.join(format!("{name}.{kind}"));
-        let issued = Issued { certificate: path("crt"), key: path("key") };
-        openssl(request(name, &issued.key).arg("-out").arg(path("csr")));
-        fs::write(path("ext"), format!("subjectAltName={host}\nbasicConstraints=CA:FALSE\n")).unwrap();
-        let mut sign = Command::new("openssl");
-        sign.args(["x509", "-req", "-sha256", "-CAcreateserial", "-days", &days.to_string()]);
-        sign.arg("-CA").arg(&self.own.certificate).arg("-CAkey").arg(&self.own.key);
-        sign.arg("-in").arg(path("csr")).arg("-extfile").arg(path("ext")).arg("-out").arg(path("crt"));
-        openssl(&mut sign);
-        issued
+        signed(
+            &self.dir,
+            name,
+            &format!("subjectAltName={host}\nbasicConstraints=CA:FALSE\n"),
+            days,
+            |sign, _| {
+                sign.arg("-CAcreateserial")
+                    .arg("-CA")
+                    .arg(&self.own.certificate)
+                    .arg("-CAkey")
+                    .arg(&self.own.key);
+            },
+        )
     }
 }
 
 /// A certificate that calls itself an authority, as `openssl req -x509` makes it.
 pub(crate) fn self_signed(dir: &Path, name: &str, host: &str, days: i32) -> Issued {
+    let claims = format!("subjectAltName={host}\nbasicConstraints=critical,CA:TRUE\n");
+    signed(dir, name, &claims, days, |sign, own| {
+        sign.arg("-signkey").arg(&own.key);
+    })
+}
+
+fn signed(dir: &Path, name: &str, claims: &str, days: i32, by: impl Fn(&mut Command, &Issued)) -> Issued {
     let path = |kind: &str| dir.join(format!("{name}.{kind}"));
     let issued = Issued { certificate: path("crt"), key: path("key") };
-    let mut command = request(name, &issued.key);
-    command.args(["-x509", "-days", &days.to_string(), "-addext", &format!("subjectAltName={host}")]);
-    openssl(command.arg("-out").arg(&issued.certificate));
+    openssl(request(name, &issued.key).arg("-out").arg(path("csr")));
+    fs::write(path("ext"), claims).unwrap();
+    let mut sign = Command::new("openssl");
+    sign.args(["x509", "-req", "-sha256", "-days", &days.to_string()]);
+    sign.arg("-in").arg(path("csr")).arg("-extfile").arg(path("ext")).arg("-out").arg(path("crt"));
+    by(&mut sign, &issued);
+    openssl(&mut sign);
     issued
 }
 

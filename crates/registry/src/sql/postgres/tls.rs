@@ -203,11 +203,12 @@ impl Verifier {
         let all = self.algorithms.all;
         match verify_server_cert_signed_by_trust_anchor(parsed, authorities, intermediates, now, all) {
             // A certificate that signed itself may call itself an authority, as those that PostgreSQL's manual makes do.
-            // That is complained of after its time was found right; and it is the very one that was named.
-            Err(TlsError::InvalidCertificate(CertificateError::Other(_)))
-                if named.iter().any(|c| c == shown) =>
+            // That is complained of after its time was found right, and is no harm where it is the very one that was named.
+            Err(TlsError::InvalidCertificate(CertificateError::Other(why)))
+                if why.to_string() == "CaUsedAsEndEntity" =>
             {
-                Ok(())
+                let known = named.iter().any(|certificate| certificate == shown);
+                if known { Ok(()) } else { Err(CertificateError::UnknownIssuer.into()) }
             }
             verdict => verdict,
         }
