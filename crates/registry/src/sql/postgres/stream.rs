@@ -81,7 +81,7 @@ impl TlsStream for Encrypted {
         let shown = self.0.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         shown
             .and_then(|certificate| digest(certificate))
-            .map_or_else(ChannelBinding::none, |digest| ChannelBinding::tls_server_end_point(digest))
+            .map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
     }
 }
 
