@@ -1,6 +1,7 @@
 //! The encrypted connection to PostgreSQL, against a real server with certificates of its own.
 
 use std::path::Path;
+use std::process::Command;
 
 use ::postgres::{Client, NoTls};
 use registry::{Error, Registry, ServerCheck, Transport};
@@ -115,6 +116,41 @@ fn the_servers_certificate_is_checked_as_far_as_asked() {
     let old = house.refusal("hoofbeat@localhost", &full);
     assert!(old.contains("expired"), "{old}");
     assert!(house.connect("hoofbeat@localhost", "sslmode=require").is_ok());
+}
+
+/// Every mode with every authority, by name and by address: PostgreSQL's own client decides the same.
+#[test]
+fn libpq_decides_the_same() {
+    let house = House::new();
+    let stranger = Authority::new(house.dir.path(), "stranger");
+    let [ours, theirs] = [&house.authority, &stranger].map(|authority| trusting(authority.certificate()));
+    let agree = |who: &str, settings: &str| {
+        let url = format!("postgresql://{who}:{}/postgres?{settings}", house.server.port());
+        let mut psql = Command::new("psql");
+        // Where it would look for certificates of its own.
+        psql.args(["--no-psqlrc", "--no-password", "-c", "SELECT 1", &url]).env("HOME", house.dir.path());
+        let libpq = psql.output().unwrap();
+        let own = house.connect(who, settings).err();
+        let said = String::from_utf8_lossy(&libpq.stderr);
+        assert_eq!(libpq.status.success(), own.is_none(), "{who} {settings}: {said} {own:?}");
+        own.is_none()
+    };
+    let mut taken = 0;
+    for host in ["localhost", "127.0.0.1"] {
+        for mode in ["disable", "prefer", "require", "verify-ca", "verify-full"] {
+            for user in ["hoofbeat", "clear", "shown"] {
+                taken += u32::from(agree(&format!("{user}@{host}"), &format!("sslmode={mode}")));
+            }
+            for authority in [&ours, &theirs] {
+                // Here an authority that nobody asks is refused.
+                if mode != "prefer" {
+                    let settings = format!("sslmode={mode}&{authority}");
+                    taken += u32::from(agree(&format!("hoofbeat@{host}"), &settings));
+                }
+            }
+        }
+    }
+    assert_eq!(taken, 13, "by name 7: clear 2, hoofbeat 2, with our authority 3; by address one less");
 }
 
 #[test]
