@@ -224,7 +224,7 @@ fn finish(
     let mut half = halves.pop().ok_or_else(|| Error::Invalid("the few-shot half is missing".into()))?;
     half.adopt_sharpness(&halves);
     // Each fold's opinions of `x`, by experts that have not seen the fold.
-    let (mut unseen, mut odds) = (Vec::with_capacity(fits.len()), Odds::default());
+    let (mut unseen, mut boosted_unseen, mut odds) = (Vec::new(), Vec::new(), Odds::default());
     for (fold, (fit, half)) in fits.iter().zip(&halves).enumerate() {
         let (fit, shift) = (std::slice::from_ref(fit), shifts.get(fold..=fold).unwrap_or_default());
         let boosted = pooled(fit, shift, 0..n);
@@ -233,19 +233,20 @@ fn finish(
         }
         let margins = half.margins(&training.x)?;
         unseen.push(say(&boosted, half, Heard::default(), &training.levels, margins.as_ref()).opinions);
+        boosted_unseen.push(boosted);
     }
     let scores = OutOfFold { opinions: &unseen, counts, classes: &training.classes };
     let combination = Combination { shifts, ..scores.combination(recipe.alarm, &every) };
     let watched = scores.not_found(&combination, training, &recipe.watched);
-    let watch = Watch { codes: &watched, budget: &recipe.few_shot.budget, heard: combination.heard() };
-    training.set_alarms(&mut half, &watch, |_| true)?;
-    let unseen_raised = halves.iter_mut().enumerate();
-    let unseen_raised =
-        unseen_raised.map(|(held, half)| training.set_alarms(half, &watch, |fold| fold != held));
-    let unseen_raised = unseen_raised.collect::<Result<Vec<_>>>()?;
+    let watch = Watch { codes: &watched, budget: &recipe.few_shot.budget, combination: &combination };
+    training.set_alarms(&mut half, &watch, &pooled(&fits, &combination.shifts, 0..n), |_| true)?;
+    let unseen_raised = halves.iter_mut().zip(&boosted_unseen).enumerate();
+    let unseen_raised = unseen_raised
+        .map(|(held, (half, boosted))| training.set_alarms(half, &watch, boosted, |fold| fold != held))
+        .collect::<Result<Vec<_>>>()?;
     let boosted = pooled(&fits, &combination.shifts, n..n + training.score.rows());
     let margins = half.margins(&training.score)?;
-    let said = say(&boosted, &half, watch.heard, &training.score_levels, margins.as_ref());
+    let said = say(&boosted, &half, combination.heard(), &training.score_levels, margins.as_ref());
     let raised = |row| half.raised(said.novelty.row(row));
     let (answers, answers_without_alarm) = answer_all(&combination, &said.opinions, raised);
     let mut fitted = Fitted {
@@ -335,7 +336,7 @@ impl Fitted {
 struct Watch<'a> {
     codes: &'a [String],
     budget: &'a NoveltyBudget,
-    heard: Heard,
+    combination: &'a Combination,
 }
 
 impl Training {
@@ -411,19 +412,21 @@ impl Training {
     }
 
     /// Gives the watched diseases their alarms in a half, within their budget among the cases of the folds that it has
-    /// seen; whether they alarm the patients of `x`.
+    /// seen; whether they alarm the patients of `x`. `boosted`: the margins of those, by boosters that have seen the same folds.
     fn set_alarms(
         &self,
         half: &mut Half,
         watch: &Watch<'_>,
+        boosted: &Matrix<f32>,
         seen: impl Fn(usize) -> bool,
     ) -> Result<Vec<bool>> {
         let n = self.x.rows();
         half.watch(watch.codes);
-        let mut raised = vec![false; n];
         if half.watched().is_empty() {
-            return Ok(raised);
+            return Ok(vec![false; n]);
         }
+        let margins = half.margins(&self.x)?;
+        let said = say(boosted, half, watch.combination.heard(), &self.levels, margins.as_ref());
         let (mut everyone, mut negatives) = (vec![0.0; n], vec![0.0; n]);
         for (_, fold) in self.folds.iter().enumerate().filter(|(fold, _)| seen(*fold)) {
             for (row, cases) in fold.iter_rows().enumerate() {
@@ -433,22 +436,14 @@ impl Training {
                 }
             }
         }
-        // Counts only against a budget of all alarms together, which a study does not have.
-        let population = Population { negatives: &negatives, everyone: &everyone, alarmed: &raised };
-        let novelty = self.novelty(half, watch.heard)?;
-        half.set_alarms(&NoveltyBudget { alerts: None, ..*watch.budget }, &novelty, &population)?;
-        raised = novelty.iter_rows().map(|margins| half.raised(margins)).collect();
-        Ok(raised)
-    }
-
-    /// Margins of a half's watched diseases, of the patients of `x`.
-    fn novelty(&self, half: &Half, heard: Heard) -> Result<Matrix<f64>> {
-        let margins = half.margins(&self.x)?;
-        let mut novelty = Matrix::zeros(self.x.rows(), half.watched().len());
-        half.say(self.classes.groups.len(), heard, &self.levels, margins.as_ref(), |row, _, of_watched| {
-            novelty.row_mut(row).copy_from_slice(of_watched);
-        });
-        Ok(novelty)
+        let alarmed: Vec<bool> = said
+            .opinions
+            .iter_rows()
+            .map(|row| watch.combination.alarmed(watch.combination.orphan(row)))
+            .collect();
+        let population = Population { negatives: &negatives, everyone: &everyone, alarmed: &alarmed };
+        half.set_alarms(watch.budget, &said.novelty, &population)?;
+        Ok(said.novelty.iter_rows().map(|margins| half.raised(margins)).collect())
     }
 
     /// Per fold the half that has not seen it, calibrated by it; then the half of all cases. At most `parallel` at a

@@ -133,8 +133,12 @@ impl<'a> Revision<'a> {
         let made = match boosted {
             Some(boosted) => {
                 let parts = over(boosted.rows(), threads, |cells| self.part(cells, &boosted))?;
-                let novelty = parts.iter().flat_map(|part| part.of_training(training));
-                self.set_alarms(budget, training, novelty.flatten().copied().collect())?;
+                let (mut novelty, mut alarmed) = (Vec::new(), Vec::new());
+                for (opinions, of_watched) in parts.iter().flat_map(|part| part.of_training(training)) {
+                    novelty.extend_from_slice(of_watched);
+                    alarmed.push(self.combination.alarmed(self.combination.orphan(opinions)));
+                }
+                self.set_alarms(budget, training, novelty, &alarmed)?;
                 let weights: Vec<_> = training.iter().map(|of| (of.cell, of.cases)).collect();
                 self.tabulate(parts, &weights, threads)?
             }
@@ -145,7 +149,8 @@ impl<'a> Revision<'a> {
                 self.half.say(groups, self.combination.heard(), &levels, margins.as_ref(), |_, _, said| {
                     novelty.extend_from_slice(said)
                 });
-                self.set_alarms(budget, training, novelty)?;
+                // Whom the gate alarms is known where the bundle keeps its answers.
+                self.set_alarms(budget, training, novelty, &vec![false; training.len()])?;
                 Vec::new()
             }
         };
@@ -170,22 +175,23 @@ impl<'a> Revision<'a> {
         Bundle::new(manifest, contents)
     }
 
-    /// `novelty`: margins of the watched diseases of the training cohort's patients, row after row.
+    /// `novelty`: margins of the watched diseases of the training cohort's patients, row after row; `alarmed`: whom of them
+    /// the gate alarms.
     fn set_alarms(
         &mut self,
         budget: &NoveltyBudget,
         training: &[TrainingCases],
         novelty: Vec<f64>,
+        alarmed: &[bool],
     ) -> Result<()> {
         let rows = training.len();
         let population = Population {
             negatives: &training.iter().map(|of| of.cases - of.orphans).collect::<Vec<_>>(),
             everyone: &training.iter().map(|of| of.cases).collect::<Vec<_>>(),
-            // Counts only against a budget of all alarms together, which a study does not have.
-            alarmed: &vec![false; rows],
+            alarmed,
         };
         let novelty = Matrix::from_vec(rows, novelty.len() / rows.max(1), novelty)?;
-        self.half.set_alarms(&NoveltyBudget { alerts: None, ..*budget }, &novelty, &population)
+        self.half.set_alarms(budget, &novelty, &population)
     }
 
     /// What is to be said of some possible patients before the alarms of watched diseases are set.
@@ -296,10 +302,15 @@ struct Answered {
 }
 
 impl Part {
-    /// The watched diseases' margins of those patients of the cohort that are in this part, in the cohort's order.
-    fn of_training<'a>(&'a self, training: &'a [TrainingCases]) -> impl Iterator<Item = &'a [f64]> {
+    /// What is said of those patients of the cohort that are in this part, in the cohort's order: opinions, and the watched
+    /// diseases' margins.
+    fn of_training<'a>(
+        &'a self,
+        training: &'a [TrainingCases],
+    ) -> impl Iterator<Item = (&'a [f64], &'a [f64])> {
         let here = training.iter().filter(|of| self.cells.contains(&of.cell));
-        here.map(|of| self.said.novelty.row(of.cell - self.cells.start))
+        let row = |of: &TrainingCases| of.cell - self.cells.start;
+        here.map(move |of| (self.said.opinions.row(row(of)), self.said.novelty.row(row(of))))
     }
 }
 
