@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::abstain::Abstention;
 use crate::alarm::Alarm;
 use crate::calibrate::Temperature;
+use crate::fewshot::Heard;
 use crate::gate::Gate;
 use crate::pool::Pool;
 use crate::{Error, Result};
@@ -106,6 +107,12 @@ impl Combination {
     /// The two scores of the gate: the pooled orphan probability and the prototypes' margin.
     pub fn rarity(&self, opinions: &[f64]) -> (f64, f64) {
         (self.orphan_share(&self.distribution(opinions)), rarity_margin(opinions))
+    }
+
+    /// How far the few-shot half is heard: its profiles in the pool, its prototypes in the gate.
+    pub fn heard(&self) -> Heard {
+        let profiles = self.pool.weights.get(1).copied().unwrap_or_default();
+        Heard { profiles, prototypes: self.gate.prototypes }
     }
 
     /// The calibrated distribution over the groups.

@@ -12,7 +12,7 @@ use crate::alarm::{Operating, Rule, curve};
 use crate::augment::{Augmented, Extended, Inflation, Odds};
 use crate::calibrate::{Scored, Temperature, class_calibration_error};
 use crate::combine::{Classes, Combination, Disease};
-use crate::fewshot::{FewShotPlan, Half, Margins, Patients};
+use crate::fewshot::{FewShotPlan, Half, Heard, Margins, NoveltyBudget, Patients, Population};
 use crate::gate::{Gate, Rarity};
 use crate::learner::{Fit, Job, Learner, Parameters, Progress, Target, Trainer};
 use crate::nearest::NearestTable;
@@ -23,6 +23,8 @@ use crate::{Error, Matrix, Result};
 
 /// Points of the kept trade-off curve.
 const CURVE_POINTS: usize = 200;
+/// Cases from which on a recall of 0.70 can be shown at all: nine of nine have a lower 95 % bound of 0.717.
+const ENOUGH_TO_TELL: f64 = 9.0;
 
 /// Counted cases in folds.
 #[derive(Debug, Clone)]
@@ -51,6 +53,9 @@ pub struct Recipe {
     #[serde(default)]
     pub few_shot: FewShotPlan,
     pub coverage: Coverage,
+    /// Codes of the orphan diseases that keep an alarm of their own until the gate finds them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<String>,
     /// Seed of every draw.
     pub seed: u64,
     pub alarm: Rule,
@@ -217,30 +222,40 @@ fn finish(
     let every: Vec<usize> = (0..fits.len()).collect();
     let mut halves = training.halves(recipe, trainer.parallel())?;
     let mut half = halves.pop().ok_or_else(|| Error::Invalid("the few-shot half is missing".into()))?;
+    half.adopt_sharpness(&halves);
     // Each fold's opinions of `x`, by experts that have not seen the fold.
-    let (mut unseen, mut odds) = (Vec::with_capacity(fits.len()), Odds::default());
+    let (mut unseen, mut boosted_unseen, mut odds) = (Vec::new(), Vec::new(), Odds::default());
     for (fold, (fit, half)) in fits.iter().zip(&halves).enumerate() {
         let (fit, shift) = (std::slice::from_ref(fit), shifts.get(fold..=fold).unwrap_or_default());
         let boosted = pooled(fit, shift, 0..n);
         if !shift.is_empty() {
             odds.add(&pooled(fit, &[], 0..n), &boosted, &counts[fold], &training.classes.groups);
         }
-        unseen.push(opinions(&boosted, half, &training.x, &training.levels)?);
+        let margins = half.margins(&training.x)?;
+        unseen.push(say(&boosted, half, Heard::default(), &training.levels, margins.as_ref()).opinions);
+        boosted_unseen.push(boosted);
     }
-    half.adopt_sharpness(&halves);
     let scores = OutOfFold { opinions: &unseen, counts, classes: &training.classes };
     let combination = Combination { shifts, ..scores.combination(recipe.alarm, &every) };
+    let watched = scores.not_found(&combination, training, &recipe.watched);
+    let watch = Watch { codes: &watched, budget: &recipe.few_shot.budget, combination: &combination };
+    training.set_alarms(&mut half, &watch, &pooled(&fits, &combination.shifts, 0..n), |_| true)?;
+    let unseen_raised = halves.iter_mut().zip(&boosted_unseen).enumerate();
+    let unseen_raised = unseen_raised
+        .map(|(held, (half, boosted))| training.set_alarms(half, &watch, boosted, |fold| fold != held))
+        .collect::<Result<Vec<_>>>()?;
     let boosted = pooled(&fits, &combination.shifts, n..n + training.score.rows());
     let margins = half.margins(&training.score)?;
-    let answered = opinions_with(&boosted, &half, &training.score_levels, margins.as_ref());
-    let (answers, answers_without_alarm) = answer_all(&combination, &answered, |_| false);
+    let said = say(&boosted, &half, combination.heard(), &training.score_levels, margins.as_ref());
+    let raised = |row| half.raised(said.novelty.row(row));
+    let (answers, answers_without_alarm) = answer_all(&combination, &said.opinions, raised);
     let mut fitted = Fitted {
         learner: recipe.parameters.learner(),
         calibration: scores.calibration(&combination),
         curve: curve(&scores.orphan(&combination, &every), CURVE_POINTS),
         answers,
         answers_without_alarm,
-        orphan_shares: orphan_shares(&combination, &answered, |_| false),
+        orphan_shares: orphan_shares(&combination, &said.opinions, raised),
         unseen: Vec::new(),
         unseen_without_alarm: Vec::new(),
         unseen_orphan_shares: Vec::new(),
@@ -252,7 +267,7 @@ fn finish(
         inflation: augmented.then(|| odds.inflation()),
         combination,
     };
-    fitted.answer_unseen(&scores, recipe, &every);
+    fitted.answer_unseen(&scores, &unseen_raised, recipe, &every);
     fitted.members = fits
         .into_iter()
         .map(|fit| Member {
@@ -266,18 +281,26 @@ fn finish(
 }
 
 impl Fitted {
-    /// Answers each fold by what its cases had no part in, and chooses from these answers whom to leave unanswered.
-    fn answer_unseen(&mut self, scores: &OutOfFold<'_>, recipe: &Recipe, every: &[usize]) {
-        for (fold, opinions) in scores.opinions.iter().enumerate() {
+    /// Answers each fold by what its cases had no part in, and chooses from these answers whom to leave unanswered. `raised`: by
+    /// fold and row, whether a watched disease alarms the patient.
+    fn answer_unseen(
+        &mut self,
+        scores: &OutOfFold<'_>,
+        raised: &[Vec<bool>],
+        recipe: &Recipe,
+        every: &[usize],
+    ) {
+        for (fold, (opinions, raised)) in scores.opinions.iter().zip(raised).enumerate() {
+            let raised = |row: usize| raised.get(row).copied().unwrap_or_default();
             let others: Vec<usize> = every.iter().copied().filter(|&other| other != fold).collect();
             let combination = scores.combination(recipe.alarm, &others);
-            let (with, without) = answer_all(&combination, opinions, |_| false);
+            let (with, without) = answer_all(&combination, opinions, raised);
             let alarm =
                 with.iter_rows().map(|row| combination.alarmed(row.last().copied().unwrap_or_default()));
             self.unseen_alarm.push(alarm.collect());
             self.unseen.push(with);
             self.unseen_without_alarm.push(without);
-            self.unseen_orphan_shares.push(orphan_shares(&combination, opinions, |_| false));
+            self.unseen_orphan_shares.push(orphan_shares(&combination, opinions, raised));
         }
         if recipe.coverage.share < 1.0 {
             let mut seen = Seen::default();
@@ -307,6 +330,13 @@ impl Fitted {
             })
             .collect()
     }
+}
+
+/// Diseases that get alarms of their own.
+struct Watch<'a> {
+    codes: &'a [String],
+    budget: &'a NoveltyBudget,
+    combination: &'a Combination,
 }
 
 impl Training {
@@ -379,6 +409,41 @@ impl Training {
         }
         let patients = Patients { x: &self.x, levels: &self.levels };
         Half::fit(&recipe.few_shot, recipe.seed, &self.axes, patients, &counts, &self.diseases)
+    }
+
+    /// Gives the watched diseases their alarms in a half, within their budget among the cases of the folds that it has
+    /// seen; whether they alarm the patients of `x`. `boosted`: the margins of those, by boosters that have seen the same folds.
+    fn set_alarms(
+        &self,
+        half: &mut Half,
+        watch: &Watch<'_>,
+        boosted: &Matrix<f32>,
+        seen: impl Fn(usize) -> bool,
+    ) -> Result<Vec<bool>> {
+        let n = self.x.rows();
+        half.watch(watch.codes);
+        if half.watched().is_empty() {
+            return Ok(vec![false; n]);
+        }
+        let margins = half.margins(&self.x)?;
+        let said = say(boosted, half, watch.combination.heard(), &self.levels, margins.as_ref());
+        let (mut everyone, mut negatives) = (vec![0.0; n], vec![0.0; n]);
+        for (_, fold) in self.folds.iter().enumerate().filter(|(fold, _)| seen(*fold)) {
+            for (row, cases) in fold.iter_rows().enumerate() {
+                for (disease, cases) in self.diseases.iter().zip(cases) {
+                    everyone[row] += cases;
+                    negatives[row] += if disease.orphan { 0.0 } else { *cases };
+                }
+            }
+        }
+        let alarmed: Vec<bool> = said
+            .opinions
+            .iter_rows()
+            .map(|row| watch.combination.alarmed(watch.combination.orphan(row)))
+            .collect();
+        let population = Population { negatives: &negatives, everyone: &everyone, alarmed: &alarmed };
+        half.set_alarms(watch.budget, &said.novelty, &population)?;
+        Ok(said.novelty.iter_rows().map(|margins| half.raised(margins)).collect())
     }
 
     /// Per fold the half that has not seen it, calibrated by it; then the half of all cases. At most `parallel` at a
@@ -475,32 +540,32 @@ fn pooled(fits: &[Fit], shifts: &[Vec<f64>], rows: std::ops::Range<usize>) -> Ma
     pooled
 }
 
-/// The opinions on every patient, one row each: the boosters' margins, then the few-shot half's.
-pub(crate) fn opinions(
-    boosted: &Matrix<f32>,
-    half: &Half,
-    x: &Matrix<f32>,
-    levels: &Matrix<u32>,
-) -> Result<Matrix<f64>> {
-    let margins = half.margins(x)?;
-    Ok(opinions_with(boosted, half, levels, margins.as_ref()))
+/// What is said of patients before anything is combined, one row each.
+pub(crate) struct Said {
+    /// The boosters' margins, then the few-shot half's opinion: see [`Combination`].
+    pub(crate) opinions: Matrix<f64>,
+    /// Margins of the watched diseases.
+    pub(crate) novelty: Matrix<f64>,
 }
 
-/// The same with what the prototypes say of the patients.
-pub(crate) fn opinions_with(
+/// `margins`: what the half's prototypes say of the patients.
+pub(crate) fn say(
     boosted: &Matrix<f32>,
     half: &Half,
+    heard: Heard,
     levels: &Matrix<u32>,
     margins: Option<&Margins>,
-) -> Matrix<f64> {
+) -> Said {
     let groups = boosted.columns();
     let mut opinions = Matrix::zeros(boosted.rows(), groups + Half::width(groups));
-    half.opinions(groups, levels, margins, |row, few| {
+    let mut novelty = Matrix::zeros(boosted.rows(), half.watched().len());
+    half.say(groups, heard, levels, margins, |row, opinion, of_watched| {
         let (first, rest) = opinions.row_mut(row).split_at_mut(groups);
         first.iter_mut().zip(boosted.row(row)).for_each(|(margin, boosted)| *margin = f64::from(*boosted));
-        rest.copy_from_slice(few);
+        rest.copy_from_slice(opinion);
+        novelty.row_mut(row).copy_from_slice(of_watched);
     });
-    opinions
+    Said { opinions, novelty }
 }
 
 /// Cases of the groups as cases of the severities.
@@ -611,6 +676,31 @@ impl OutOfFold<'_> {
         combination.gate = Gate::fit(&rarity);
         combination.alarm = rule.choose(&rarity.scored(&combination.gate));
         combination
+    }
+
+    /// Those of the watched diseases whose cases the gate does not find by itself as often as the alarm promises, or of
+    /// which there are too few to tell.
+    fn not_found(&self, combination: &Combination, training: &Training, watched: &[String]) -> Vec<String> {
+        let is_not_found = |code: &&String| {
+            let its: Vec<usize> = (0..training.diseases.len())
+                .filter(|&at| {
+                    let disease = &training.diseases[at];
+                    disease.orphan && disease.code.as_ref() == Some(code)
+                })
+                .collect();
+            let (mut cases, mut found) = (0.0, 0.0);
+            for (opinions, counts) in self.opinions.iter().zip(&training.folds) {
+                for (opinions, counts) in opinions.iter_rows().zip(counts.iter_rows()) {
+                    let here: f64 = its.iter().map(|&at| counts[at]).sum();
+                    if here > 0.0 {
+                        cases += here;
+                        found += if combination.alarmed(combination.orphan(opinions)) { here } else { 0.0 };
+                    }
+                }
+            }
+            cases < ENOUGH_TO_TELL || found < combination.alarm.rule.promised() * cases
+        };
+        watched.iter().filter(is_not_found).cloned().collect()
     }
 
     fn calibration(&self, combination: &Combination) -> Calibration {

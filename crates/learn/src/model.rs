@@ -552,7 +552,10 @@ pub(crate) fn boosted(bundle: &Bundle, groups: usize) -> Result<Option<Matrix<f3
 }
 
 /// The few-shot half as a bundle keeps it.
-pub(crate) fn half(bundle: &Bundle) -> Result<Half> {
+///
+/// # Errors
+/// When a file is missing or not what it should be.
+pub fn half(bundle: &Bundle) -> Result<Half> {
     let network = match bundle.manifest.files.contains_key(EMBEDDING) {
         true => Some(Network {
             embedding: Embedding::from_bytes(bundle.file(EMBEDDING)?)?,

@@ -162,8 +162,8 @@ impl Profiles {
         }));
     }
 
-    /// ln P(group | levels), one per group.
-    pub fn margins(&self, levels: &[u32], joint: &mut Vec<f64>, margins: &mut [f64]) {
+    /// ln P(group | levels), one per group; answers ln P(levels), and leaves [`Profiles::joint`] in `joint`.
+    pub fn margins(&self, levels: &[u32], joint: &mut Vec<f64>, margins: &mut [f64]) -> f64 {
         self.joint(levels, joint);
         let highest = joint.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         margins.fill(0.0);
@@ -174,6 +174,7 @@ impl Profiles {
         }
         let total: f64 = margins.iter().sum();
         margins.iter_mut().for_each(|sum| *sum = (*sum / total).max(f64::MIN_POSITIVE).ln());
+        highest + total.ln()
     }
 
     /// The distributions that follow from the counts.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::bundle::{Bundle, Manifest, files};
 use crate::combine::{Combination, Disease};
-use crate::crossfit::{answer_all, opinions_with, orphan_shares};
+use crate::crossfit::{Said, answer_all, orphan_shares, say};
 use crate::fewshot::{Confirmed, Half, NoveltyBudget, Population};
 use crate::model::{self, Tabulated};
 use crate::nearest::NearestTable;
@@ -133,15 +133,24 @@ impl<'a> Revision<'a> {
         let made = match boosted {
             Some(boosted) => {
                 let parts = over(boosted.rows(), threads, |cells| self.part(cells, &boosted))?;
-                let novelty = parts.iter().flat_map(|part| part.of_training(training));
-                self.watch(budget, training, novelty.flatten().copied().collect())?;
+                let (mut novelty, mut alarmed) = (Vec::new(), Vec::new());
+                for (opinions, of_watched) in parts.iter().flat_map(|part| part.of_training(training)) {
+                    novelty.extend_from_slice(of_watched);
+                    alarmed.push(self.combination.alarmed(self.combination.orphan(opinions)));
+                }
+                self.set_alarms(budget, training, novelty, &alarmed)?;
                 let weights: Vec<_> = training.iter().map(|of| (of.cell, of.cases)).collect();
                 self.tabulate(parts, &weights, threads)?
             }
             None => {
-                let (x, _) = self.as_read(training.iter().map(|of| of.cell))?;
-                let novelty = self.half.margins(&x)?.map(|margins| margins.novelty.into_vec());
-                self.watch(budget, training, novelty.unwrap_or_default())?;
+                let (x, levels) = self.as_read(training.iter().map(|of| of.cell))?;
+                let margins = self.half.margins(&x)?;
+                let (groups, mut novelty) = (self.combination.classes.groups.len(), Vec::new());
+                self.half.say(groups, self.combination.heard(), &levels, margins.as_ref(), |_, _, said| {
+                    novelty.extend_from_slice(said)
+                });
+                // Whom the gate alarms is known where the bundle keeps its answers.
+                self.set_alarms(budget, training, novelty, &vec![false; training.len()])?;
                 Vec::new()
             }
         };
@@ -166,20 +175,26 @@ impl<'a> Revision<'a> {
         Bundle::new(manifest, contents)
     }
 
-    /// `novelty`: margins of the new diseases of the training cohort's patients, row after row.
-    fn watch(&mut self, budget: &NoveltyBudget, training: &[TrainingCases], novelty: Vec<f64>) -> Result<()> {
+    /// `novelty`: margins of the watched diseases of the training cohort's patients, row after row; `alarmed`: whom of them
+    /// the gate alarms.
+    fn set_alarms(
+        &mut self,
+        budget: &NoveltyBudget,
+        training: &[TrainingCases],
+        novelty: Vec<f64>,
+        alarmed: &[bool],
+    ) -> Result<()> {
         let rows = training.len();
         let population = Population {
             negatives: &training.iter().map(|of| of.cases - of.orphans).collect::<Vec<_>>(),
             everyone: &training.iter().map(|of| of.cases).collect::<Vec<_>>(),
-            // Counts only against a budget of all alarms together, which a study does not have.
-            alarmed: &vec![false; rows],
+            alarmed,
         };
         let novelty = Matrix::from_vec(rows, novelty.len() / rows.max(1), novelty)?;
-        self.half.watch(&NoveltyBudget { alerts: None, ..*budget }, &novelty, &population)
+        self.half.set_alarms(budget, &novelty, &population)
     }
 
-    /// What is to be said of some possible patients before the alarms of new diseases are set.
+    /// What is to be said of some possible patients before the alarms of watched diseases are set.
     fn part(&self, cells: Range<Cell>, boosted: &Matrix<f32>) -> Result<Part> {
         let (mut opinions, mut novelty, mut nearest) = (Vec::new(), Vec::new(), NearestTable::default());
         for start in cells.clone().step_by(BLOCK) {
@@ -187,15 +202,17 @@ impl<'a> Revision<'a> {
             let (x, levels) = self.as_read(block.clone())?;
             let margins = self.half.margins(&x)?;
             let boosted = boosted.select(&block.collect::<Vec<_>>());
-            let said = opinions_with(&boosted, &self.half, &levels, margins.as_ref());
-            opinions.extend_from_slice(said.as_slice());
+            let said = say(&boosted, &self.half, self.combination.heard(), &levels, margins.as_ref());
+            opinions.extend_from_slice(said.opinions.as_slice());
+            novelty.extend_from_slice(said.novelty.as_slice());
             nearest.append(NearestTable::of(&self.half, &levels, margins.as_ref()));
-            novelty.extend(margins.map(|margins| margins.novelty.into_vec()).unwrap_or_default());
         }
         let rows = cells.len();
         Ok(Part {
-            opinions: Matrix::from_vec(rows, opinions.len() / rows.max(1), opinions)?,
-            novelty: Matrix::from_vec(rows, novelty.len() / rows.max(1), novelty)?,
+            said: Said {
+                opinions: Matrix::from_vec(rows, opinions.len() / rows.max(1), opinions)?,
+                novelty: Matrix::from_vec(rows, novelty.len() / rows.max(1), novelty)?,
+            },
             nearest,
             cells,
         })
@@ -245,11 +262,11 @@ impl<'a> Revision<'a> {
     }
 
     fn answer(&self, part: &Part) -> Answered {
-        let raised = |row| self.half.raised(part.novelty.row(row));
-        let (answers, before) = answer_all(&self.combination, &part.opinions, raised);
+        let raised = |row| self.half.raised(part.said.novelty.row(row));
+        let (answers, before) = answer_all(&self.combination, &part.said.opinions, raised);
         let healthy = self.study.healthy().index();
         let shares = match noted::needs_shares(self.parent) {
-            true => orphan_shares(&self.combination, &part.opinions, raised),
+            true => orphan_shares(&self.combination, &part.said.opinions, raised),
             false => Matrix::default(),
         };
         let healthy = before.iter_rows().filter_map(|row| row.get(healthy)).copied().collect();
@@ -270,10 +287,7 @@ impl<'a> Revision<'a> {
 /// A range of possible patients with what is said of them.
 struct Part {
     cells: Range<Cell>,
-    /// See [`Combination`].
-    opinions: Matrix<f64>,
-    /// Margins of the new diseases.
-    novelty: Matrix<f64>,
+    said: Said,
     nearest: NearestTable,
 }
 
@@ -288,10 +302,15 @@ struct Answered {
 }
 
 impl Part {
-    /// The new diseases' margins of those patients of the cohort that are in this part, in the cohort's order.
-    fn of_training<'a>(&'a self, training: &'a [TrainingCases]) -> impl Iterator<Item = &'a [f64]> {
+    /// What is said of those patients of the cohort that are in this part, in the cohort's order: opinions, and the watched
+    /// diseases' margins.
+    fn of_training<'a>(
+        &'a self,
+        training: &'a [TrainingCases],
+    ) -> impl Iterator<Item = (&'a [f64], &'a [f64])> {
         let here = training.iter().filter(|of| self.cells.contains(&of.cell));
-        here.map(|of| self.novelty.row(of.cell - self.cells.start))
+        let row = |of: &TrainingCases| of.cell - self.cells.start;
+        here.map(move |of| (self.said.opinions.row(row(of)), self.said.novelty.row(row(of))))
     }
 }
 

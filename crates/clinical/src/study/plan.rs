@@ -35,7 +35,8 @@ pub struct FewShot {
     /// Cases per disease to be recognised in an episode.
     pub queries: usize,
     pub learning_rate: f64,
-    /// Share of the common and healthy patients that one disease first seen after training may alarm.
+    /// Share of the common and healthy patients that one watched disease may alarm: one that was first seen after training, and
+    /// that the gate does not find yet.
     pub false_alarms_each: f64,
     /// Share of them that all such diseases together may alarm.
     pub false_alarms: f64,

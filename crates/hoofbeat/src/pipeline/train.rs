@@ -60,6 +60,9 @@ pub struct Order {
     pub parameters: Parameters,
     /// How synthetic cases are made.
     pub resampling: Resampling,
+    /// Codes of the orphan diseases that the model before watched: they keep an alarm of their own until the gate finds them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<String>,
     /// The model that the training went on from; none of one that began at nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continued: Option<Continued>,
@@ -184,6 +187,7 @@ fn fit(deployment: &Deployment, asked: Asked, run: &str) -> Result<Trained> {
         seed: asked.seed,
         parameters,
         resampling,
+        watched: Vec::new(),
         continued: None,
     };
     let made = fitted(deployment, study, prepared, &order, asked.workers, None)?;
@@ -241,6 +245,11 @@ pub fn order_of(bundle: &Bundle) -> Result<Order> {
         .context("the bundle does not say what the model was made from")
 }
 
+/// Codes of the orphan diseases that a model watches: what a training in its place has to go on watching.
+pub fn watched(bundle: &Bundle) -> Result<Vec<String>> {
+    Ok(model::half(bundle)?.watched())
+}
+
 /// Counts the dataset version and fits: everything that decides a model's content. Registers nothing.
 pub fn make(deployment: &Deployment, study: &Study, order: &Order) -> Result<Made> {
     let parent = order.continued.as_ref().map(|from| Parent::open(deployment, from)).transpose()?;
@@ -257,7 +266,7 @@ fn fitted(
     workers: Option<usize>,
     parent: Option<&Parent<'_>>,
 ) -> Result<Made> {
-    let recipe = fitting::recipe(study, &order.parameters, order.seed);
+    let recipe = fitting::recipe(study, order);
     let trainer = trainer(deployment)?;
     let learner = order.parameters.learner();
     let trainer = match fitting::distributed(deployment, prepared.tabulated(), learner, workers)? {

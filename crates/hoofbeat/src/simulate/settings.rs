@@ -23,7 +23,7 @@ const FASTER: [(&str, &str); 3] =
 const WEAK: [(&str, &str); 3] = [
     ("rounds = 300", "rounds = 6"),
     ("\nrecall = 0.70", "\nrecall = 0.20"),
-    ("\naim = 0.80", "\naim = 0.25"),
+    ("\naim = 0.75", "\naim = 0.25"),
 ];
 /// Days of served patients from which reviews are chosen.
 const POOL_DAYS: u32 = 30;

@@ -306,9 +306,12 @@ fn random_needs_more(evidence: &Evidence<'_>) -> Promise {
     let Some(active) = evidence.search.reached_after else {
         return promise(NAME, Some(false), "active learning did not reach the recall target".to_owned());
     };
+    if active == 0 {
+        return promise(NAME, None, "the new disease was found before anybody reviewed anything".to_owned());
+    }
     let needed = random.reached_after.unwrap_or(random.reviews);
     let more = if random.reached_after.is_none() { "more than " } else { "" };
-    let times = needed as f64 / active.max(1) as f64;
+    let times = needed as f64 / active as f64;
     let because = format!(
         "until the recall target: {active} reviews, at random {more}{needed} ({more}{times:.1} times)"
     );

@@ -11,7 +11,7 @@ use super::novelty::{NoveltyAlarm, NoveltyBudget, Population};
 use super::prototypes::Prototypes;
 use super::training::Episodes;
 use crate::combine::Disease;
-use crate::profile::{Axis, Profiles};
+use crate::profile::{Axis, Profiles, Tally};
 use crate::{Matrix, Result};
 
 /// Rarity margins are kept within this: beyond it nothing changes any more.
@@ -125,7 +125,7 @@ impl Half {
     }
 
     /// Counts one confirmed case of an orphan disease, known or new; false when it was counted before. The alarms
-    /// of new diseases are set again by [`Half::watch`].
+    /// of the watched diseases are set again by [`Half::set_alarms`].
     ///
     /// # Errors
     /// When the case does not fit the half, or another case has its identifier.
@@ -141,19 +141,33 @@ impl Half {
         Ok(true)
     }
 
-    /// Sets the alarms of new diseases within their budget, by the training cohort. `novelty`: the margins of the new
-    /// diseases ([`Margins::novelty`], after the last case was added) of the patients whom `population` counts.
+    /// Codes of the diseases with an alarm of their own: the new ones, and those of [`Half::watch`].
+    pub fn watched(&self) -> Vec<String> {
+        let of_network =
+            |network: &Network| network.prototypes.watched().map(|one| one.code.clone()).collect();
+        self.network.as_ref().map(of_network).unwrap_or_default()
+    }
+
+    /// Gives these of the trained orphan diseases an alarm of their own, and no other trained one.
+    pub fn watch(&mut self, codes: &[String]) {
+        if let Some(network) = &mut self.network {
+            network.prototypes.watch(codes);
+        }
+    }
+
+    /// Sets the alarms of the watched diseases within their budget, by the training cohort. `novelty`: their margins
+    /// ([`Half::say`], after the last case was added) of the patients whom `population` counts.
     ///
     /// # Errors
     /// When the shapes do not fit.
-    pub fn watch(
+    pub fn set_alarms(
         &mut self,
         budget: &NoveltyBudget,
         novelty: &Matrix<f64>,
         population: &Population<'_>,
     ) -> Result<()> {
         if let Some(network) = &mut self.network {
-            network.novelty = match network.prototypes.new_diseases().next() {
+            network.novelty = match network.prototypes.watched().next() {
                 Some(_) => budget.fit(novelty, population)?,
                 None => NoveltyAlarm::none(),
             };
@@ -161,7 +175,7 @@ impl Half {
         Ok(())
     }
 
-    /// Whether a new disease alarms a patient with these margins, a row of [`Margins::novelty`].
+    /// Whether a watched disease alarms a patient with these margins, a row of [`Half::say`].
     pub fn raised(&self, novelty: &[f64]) -> bool {
         self.network.as_ref().is_some_and(|network| network.novelty.raised(novelty))
     }
@@ -193,28 +207,85 @@ impl Half {
         }
     }
 
-    /// Numbers that [`Half::opinions`] puts behind the boosters' margins of a patient.
+    /// Numbers of this half in an opinion: the profiles' margins of the groups, then the prototypes' rarity margin.
     pub fn width(groups: usize) -> usize {
         groups + 1
     }
 
-    /// This half's opinion of every patient: the profiles' margins of the groups and the prototypes' rarity margin (0 without
-    /// prototypes). `write(row, opinion)` is called once per patient.
-    pub fn opinions(
+    /// What this half says of every patient. `say(row, opinion, novelty)` is called once per patient with the numbers of
+    /// [`Half::width`] (the rarity margin is 0 without prototypes), and the margin of every watched disease against the common
+    /// ones: the mean of the profiles' and the prototypes' log odds, each weighted by how far it is `heard`.
+    pub fn say(
         &self,
         groups: usize,
+        heard: Heard,
         levels: &Matrix<u32>,
         margins: Option<&Margins>,
-        mut write: impl FnMut(usize, &[f64]),
+        mut say: impl FnMut(usize, &[f64], &[f64]),
     ) {
+        let watched = Watched::of(self, groups, heard);
         let mut opinion = vec![0.0; Half::width(groups)];
+        let mut novelty = vec![0.0; watched.tallies.len()];
         let mut joint = Vec::new();
         for (i, levels) in levels.iter_rows().enumerate() {
             let (profile, rarity) = opinion.split_at_mut(groups);
-            self.profiles.margins(levels, &mut joint, profile);
+            let evidence = self.profiles.margins(levels, &mut joint, profile);
             let margin = margins.and_then(|margins| margins.rarity.get(i)).copied().unwrap_or_default();
             rarity.fill(margin.clamp(-SUREST, SUREST));
-            write(i, &opinion);
+            if let Some(margins) = margins.filter(|_| !novelty.is_empty()) {
+                watched.margins(&joint, profile, evidence, margins.novelty.row(i), &mut novelty);
+            }
+            say(i, &opinion, &novelty);
+        }
+    }
+}
+
+/// How far unseen cases of the known diseases gain by each expert of this half.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Heard {
+    pub profiles: f64,
+    pub prototypes: f64,
+}
+
+/// The watched diseases among the profiles.
+struct Watched {
+    /// The profiles' part of a margin, 0 to 1.
+    share: f64,
+    /// Positions of each one's tallies: one per severity that it has.
+    tallies: Vec<Vec<usize>>,
+    /// Which groups are not orphan.
+    common: Vec<bool>,
+}
+
+impl Watched {
+    fn of(half: &Half, groups: usize, heard: Heard) -> Watched {
+        let Heard { profiles, prototypes } = heard;
+        let share = if profiles + prototypes > 0.0 { profiles / (profiles + prototypes) } else { 0.5 };
+        let all = half.profiles.tallies();
+        let of_code = |code: &str| {
+            let its = |tally: &Tally| tally.disease.orphan && tally.disease.code.as_deref() == Some(code);
+            all.iter().enumerate().filter(|(_, tally)| its(tally)).map(|(at, _)| at).collect()
+        };
+        let mut common = vec![false; groups];
+        for tally in all.iter().filter(|tally| !tally.disease.orphan) {
+            common.iter_mut().skip(tally.disease.group).take(1).for_each(|common| *common = true);
+        }
+        Watched { share, tallies: half.watched().iter().map(|code| of_code(code)).collect(), common }
+    }
+
+    /// `joint`, `groups` and `evidence` are what the profiles say of a patient; `prototypes` what those say.
+    fn margins(&self, joint: &[f64], groups: &[f64], evidence: f64, prototypes: &[f64], margins: &mut [f64]) {
+        let common: f64 =
+            groups.iter().zip(&self.common).filter(|(_, common)| **common).map(|(ln, _)| ln.exp()).sum();
+        let common = evidence + common.max(f64::MIN_POSITIVE).ln();
+        for ((margin, tallies), by_prototypes) in margins.iter_mut().zip(&self.tallies).zip(prototypes) {
+            let of_disease = tallies.iter().filter_map(|&at| joint.get(at));
+            let highest = of_disease.clone().copied().fold(f64::NEG_INFINITY, f64::max);
+            let by_profiles = match highest.is_finite() {
+                true => highest + of_disease.map(|log| (log - highest).exp()).sum::<f64>().ln() - common,
+                false => *by_prototypes,
+            };
+            *margin = self.share * by_profiles + (1.0 - self.share) * by_prototypes;
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Margins {
     /// r = ln sum over trained orphan diseases of w_j exp(l_j) - ln the same over common ones; `n` log odds
     /// within +-500, all -500 without a trained orphan disease.
     pub rarity: Vec<f64>,
-    /// r_j of every new disease by itself, against the common ones: `n x new diseases`.
+    /// r_j of every watched disease by itself, against the common ones: `n x watched diseases`.
     pub novelty: Matrix<f64>,
     /// Posterior over the orphan diseases and, in the last column, one that nobody has seen:
     /// `n x (orphans + 1)`, rows sum to 1.
@@ -46,10 +46,10 @@ impl Prototypes {
     pub fn margins(&self, z: &Embedded) -> Result<Margins> {
         z.check(&self.embedding)?;
         let ruler = Ruler::of(self);
-        let (n, new) = (z.rows(), ruler.new.len());
+        let n = z.rows();
         let mut margins = Margins {
             rarity: Vec::with_capacity(n),
-            novelty: Matrix::zeros(n, new),
+            novelty: Matrix::zeros(n, ruler.watched.len()),
             posterior: Matrix::zeros(n, ruler.orphan.len() + ruler.new.len() + 1),
             distance: Vec::with_capacity(n),
         };
@@ -59,10 +59,8 @@ impl Prototypes {
             let common = log_sum_exp(&measured.joint[ruler.common.clone()]);
             let limited = |log: f64| (log - common).clamp(-LIMIT, LIMIT);
             margins.rarity.push(limited(log_sum_exp(&measured.joint[ruler.orphan.clone()])));
-            for (place, joint) in
-                margins.novelty.row_mut(i).iter_mut().zip(&measured.joint[ruler.new.clone()])
-            {
-                *place = limited(*joint);
+            for (place, &disease) in margins.novelty.row_mut(i).iter_mut().zip(&ruler.watched) {
+                *place = limited(measured.joint[disease]);
             }
             softmax(&measured.joint[ruler.orphan.start..], margins.posterior.row_mut(i));
             margins.distance.push(measured.nearest);

@@ -41,7 +41,7 @@ mod training;
 
 pub use counts::{Disease, DiseaseCounts};
 pub use embedding::{Embedded, Embedding};
-pub use half::{Confirmed, FewShotPlan, Half, NEAREST, Network, Patients, Posterior};
+pub use half::{Confirmed, FewShotPlan, Half, Heard, NEAREST, Network, Patients, Posterior};
 pub use margins::{Margins, Nearest};
 pub use network::DIM;
 pub use novelty::{NoveltyAlarm, NoveltyBudget, Population};

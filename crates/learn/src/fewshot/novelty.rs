@@ -2,7 +2,8 @@
 //!
 //! The gate does not know a disease that was first seen after training, and one case is no positive to
 //! choose a threshold from. Negatives are plenty: the alarm of a new disease j stands where a share of
-//! the common and healthy cases has a margin r_j that high, whatever the disease looks like.
+//! the common and healthy cases has a margin r_j that high, whatever the disease looks like. Those whom the gate alarms are
+//! not counted: nobody is called twice.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use crate::{Error, Matrix, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NoveltyBudget {
-    /// Share of the common and healthy patients that one new disease may alarm.
+    /// Share of the common and healthy patients whom nothing alarms yet that one new disease may alarm.
     pub each: f64,
     /// Share of them that all together may alarm.
     pub total: f64,
@@ -44,9 +45,9 @@ pub struct Population<'a> {
 pub struct NoveltyAlarm {
     /// Of each new disease: a patient is alarmed when its margin is at least this. None: the budget allows no alarm.
     pub thresholds: Vec<Option<f64>>,
-    /// Share of the common and healthy patients that each may alarm, after all limits.
+    /// Share of the common and healthy patients whom nothing else alarms that each may alarm, after all limits.
     pub each: f64,
-    /// Share of them that any of them alarms.
+    /// Share of them that any of the diseases alarms.
     pub false_alarms: f64,
 }
 
@@ -74,10 +75,12 @@ impl NoveltyBudget {
         if lengths != [n; 3] {
             return Err(Error::shape("patients of a budget", n, format!("{lengths:?}")));
         }
-        let mut tails = Vec::with_capacity(novelty.columns());
-        for disease in 0..novelty.columns() {
-            tails.push(Tail::of(novelty, disease, population.negatives));
-        }
+        // Who is alarmed already costs nothing more.
+        let pairs = population.negatives.iter().zip(population.alarmed);
+        let negatives: Vec<f64> = pairs.map(|(&count, &alarmed)| if alarmed { 0.0 } else { count }).collect();
+        let population = Population { negatives: &negatives, ..*population };
+        let tails: Vec<Tail> =
+            (0..novelty.columns()).map(|disease| Tail::of(novelty, disease, &negatives)).collect();
         // The share at which a row is first alarmed by any disease.
         let mut first: Vec<(f64, usize)> = Vec::new();
         for row in (0..n).filter(|&row| population.everyone[row] > 0.0) {
@@ -85,7 +88,7 @@ impl NoveltyBudget {
             first.push((shares.fold(f64::INFINITY, f64::min), row));
         }
         first.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let (each, false_alarms) = self.largest_share(&first, population);
+        let (each, false_alarms) = self.largest_share(&first, &population);
         let thresholds = tails.iter().map(|tail| tail.threshold(each)).collect();
         Ok(NoveltyAlarm { thresholds, each, false_alarms })
     }

@@ -37,6 +37,8 @@ pub(super) struct Prototype {
     pub(super) disease: Disease,
     /// Whether the training cohort has cases, so that the gate knows the disease.
     pub(super) trained: bool,
+    /// Whether the disease has an alarm of its own: the gate does not find it yet.
+    pub(super) watched: bool,
     /// The training cohort's cases, less those that were withdrawn.
     pub(super) counted: Sums,
     /// Cases of the training cohort that were withdrawn since.
@@ -113,6 +115,7 @@ impl Prototypes {
                 Prototype {
                     disease: (*disease).clone(),
                     trained: true,
+                    watched: false,
                     counted: *counted,
                     withdrawn: Vec::new(),
                     added: Vec::new(),
@@ -147,9 +150,18 @@ impl Prototypes {
         self.prototypes.iter().map(|prototype| &prototype.disease).filter(|disease| disease.orphan)
     }
 
-    /// The orphan diseases that the training cohort had no case of.
-    pub fn new_diseases(&self) -> impl Iterator<Item = &Disease> {
-        self.prototypes.iter().filter(|prototype| !prototype.trained).map(|prototype| &prototype.disease)
+    /// The orphan diseases with an alarm of their own, in the order of [`super::Margins::novelty`]: those that the training cohort had no case
+    /// of, and those of [`Prototypes::watch`].
+    pub fn watched(&self) -> impl Iterator<Item = &Disease> {
+        self.prototypes.iter().filter(|prototype| prototype.watched).map(|prototype| &prototype.disease)
+    }
+
+    /// Gives the orphan diseases with these codes an alarm of their own though the training cohort knows them, and takes it from
+    /// all others that it knows.
+    pub fn watch(&mut self, codes: &[String]) {
+        for prototype in self.prototypes.iter_mut().filter(|prototype| prototype.trained) {
+            prototype.watched = prototype.disease.orphan && codes.contains(&prototype.disease.code);
+        }
     }
 
     /// Cases of a disease now: of the training cohort, less the withdrawn, and added since; 0 of one that is not known.
@@ -321,6 +333,7 @@ impl Prototypes {
                 let new = Prototype {
                     disease: disease.clone(),
                     trained: false,
+                    watched: true,
                     counted,
                     withdrawn: Vec::new(),
                     added: Vec::new(),

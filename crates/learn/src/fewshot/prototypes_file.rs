@@ -24,6 +24,9 @@ struct About {
 struct AboutDisease {
     disease: Disease,
     trained: bool,
+    /// Diseases that are not trained always are.
+    #[serde(default)]
+    watched: bool,
     /// Identifiers, in the order of the points.
     withdrawn: Vec<String>,
     added: Vec<String>,
@@ -39,6 +42,7 @@ impl Prototypes {
         let diseases = self.prototypes.iter().map(|one| AboutDisease {
             disease: one.disease.clone(),
             trained: one.trained,
+            watched: one.watched,
             withdrawn: ids(&one.withdrawn),
             added: ids(&one.added),
         });
@@ -103,6 +107,7 @@ impl Prototypes {
             prototypes.push(Prototype {
                 disease: one.disease,
                 trained: one.trained,
+                watched: one.watched || !one.trained,
                 counted,
                 withdrawn,
                 added,

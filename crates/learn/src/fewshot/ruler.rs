@@ -16,6 +16,8 @@ pub(super) struct Ruler<'a> {
     pub(super) common: Range<usize>,
     pub(super) orphan: Range<usize>,
     pub(super) new: Range<usize>,
+    /// Those with an alarm of their own.
+    pub(super) watched: Vec<usize>,
     blocks: Vec<Block>,
     log_weights: Vec<f64>,
 }
@@ -50,6 +52,7 @@ impl<'a> Ruler<'a> {
             common: 0..0,
             orphan: 0..0,
             new: 0..0,
+            watched: Vec::new(),
             blocks: Vec::new(),
             log_weights: Vec::new(),
         };
@@ -62,6 +65,7 @@ impl<'a> Ruler<'a> {
             for prototype in all.clone().filter(|one| one.disease.orphan == orphan && one.trained == trained)
             {
                 let weight = cases(&prototype.place, trained) / prototypes.cases;
+                ruler.watched.extend(prototype.watched.then_some(ruler.codes.len()));
                 ruler.push(&prototype.disease.code, &prototype.place, weight, prototypes.sharpness, true);
             }
             match (orphan, trained) {

@@ -191,7 +191,7 @@ impl Direct {
         Ok(())
     }
 
-    /// The opinions of the members together and of the few-shot half on one patient, and whether a new disease
+    /// The opinions of the members together and of the few-shot half on one patient, and whether a watched disease
     /// alarms it.
     fn opinions(&self, levels: &[usize], row: &mut Vec<f32>) -> Result<(Vec<f64>, bool)> {
         self.columns.encode_into(levels, row);
@@ -204,8 +204,11 @@ impl Direct {
         pool_margins(margins.chunks_exact(groups), &self.combination.shifts, &mut opinions);
         let (x, one) = self.as_read(levels, row)?;
         let said = self.half.margins(&x)?;
-        self.half.opinions(groups, &one, said.as_ref(), |_, few| opinions.extend_from_slice(few));
-        let raised = said.is_some_and(|said| self.half.raised(said.novelty.row(0)));
+        let mut raised = false;
+        self.half.say(groups, self.combination.heard(), &one, said.as_ref(), |_, opinion, novelty| {
+            opinions.extend_from_slice(opinion);
+            raised = self.half.raised(novelty);
+        });
         Ok((opinions, raised))
     }
 

@@ -291,7 +291,7 @@ fn cases_are_added_once_corrected_and_withdrawn_without_a_trace() {
     );
     // To another disease, and to another point.
     assert!(prototypes.correct(&known, "a", &reference.point(1)).unwrap().is_some());
-    assert_eq!(prototypes.new_diseases().count(), 0);
+    assert_eq!(prototypes.watched().count(), 0);
     assert!(prototypes.correct(&known, "a", &reference.point(4)).unwrap().is_some());
     assert_eq!(prototypes.correct(&known, "a", &reference.point(4)).unwrap(), None);
     let mut straight = before.clone();

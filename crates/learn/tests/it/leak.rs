@@ -91,6 +91,7 @@ fn recipe() -> Recipe {
         ..Xgboost::default()
     };
     Recipe {
+        watched: Vec::new(),
         parameters: Parameters::Xgboost(settings),
         coverage: Coverage::default(),
         few_shot: FewShotPlan { episodes: None, ..FewShotPlan::default() },

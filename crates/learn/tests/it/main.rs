@@ -15,4 +15,5 @@ mod python;
 mod revision;
 mod search;
 mod table;
+mod watched;
 mod worker;

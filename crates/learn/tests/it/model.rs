@@ -89,6 +89,7 @@ fn settings() -> Xgboost {
 pub(crate) fn recipe() -> Recipe {
     let episodes = Episodes { episodes: 200, ..Episodes::default() };
     Recipe {
+        watched: Vec::new(),
         parameters: Parameters::Xgboost(settings()),
         coverage: Coverage::default(),
         few_shot: FewShotPlan { episodes: Some(episodes), budget: NoveltyBudget::default() },

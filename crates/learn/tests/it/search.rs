@@ -60,6 +60,7 @@ fn the_winner_is_what_the_final_training_makes_whatever_the_workers() {
     let parameters = CrossValidation::parameters(&study, &trial.point).unwrap();
     let few_shot = FewShotPlan { episodes: None, ..FewShotPlan::default() };
     let recipe = Recipe {
+        watched: Vec::new(),
         parameters,
         few_shot,
         coverage: Coverage::default(),

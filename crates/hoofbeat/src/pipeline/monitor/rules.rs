@@ -20,6 +20,8 @@ const FEWEST: f64 = 9.0;
 /// Chance of a false alarm over all classes of one look.
 const ALPHA: f64 = 0.05;
 
+/// The adjusted p-value of a change from which on it is an alert and no warning.
+const CERTAIN: f64 = 0.01;
 /// Rules of drift.
 pub(super) const DRIFT_FEATURE: &str = "drift.feature";
 pub(super) const DRIFT_ANSWER: &str = "drift.answer";
@@ -48,9 +50,11 @@ pub(super) fn check(report: &Report) -> Vec<Checked> {
     all
 }
 
-/// What a comparison means for an alert.
+/// What a comparison means for an alert. The false discovery rate of a comparison is that of one look; a hospital that
+/// looks every week has fifty chances a year to be called for nothing, so an alert asks for more than a warning does.
 pub(super) fn drift_light(one: &Comparison) -> Light {
     match one.change.drift {
+        Drift::Notable | Drift::Major if one.change.p_adjusted > CERTAIN => Light::Amber,
         Drift::Few => Light::Grey,
         Drift::Stable => Light::Green,
         Drift::Slight => Light::Amber,

@@ -88,11 +88,13 @@ impl<'a> Plan<'a> {
         let made = train::order_of(bundle)?;
         let since = made.dataset_version;
         let batch = batch(&deployment.lake.version(since)?, newest);
+        let watched = train::watched(bundle)?;
         let same_study = champion.study_hash == study.digest();
         let order = match mode {
             Mode::Full if same_study => Order {
                 dataset_version: newest.version,
                 parameters: first_parameters(deployment, &made)?,
+                watched,
                 continued: None,
                 ..made
             },
@@ -101,12 +103,14 @@ impl<'a> Plan<'a> {
                 seed: made.seed,
                 parameters: study.parameters(study.training.learner),
                 resampling: study.imbalance.method,
+                watched,
                 continued: None,
             },
             _ => {
                 let own = learn::Model::of(bundle)?.study().clone();
                 let parameters = first_parameters(deployment, &made)?;
-                train::continue_from(study, &own, champion.version, &made, &parameters, newest.version)?
+                let version = newest.version;
+                train::continue_from(study, &own, champion.version, &made, &parameters, watched, version)?
             }
         };
         let needed = batch.added > 0 || (mode == Mode::Full && !same_study);

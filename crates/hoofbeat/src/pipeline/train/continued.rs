@@ -67,6 +67,7 @@ pub(in crate::pipeline) fn order(
     parent: ModelVersion,
     made: &Order,
     parameters: &Parameters,
+    watched: Vec<String>,
     dataset_version: u64,
 ) -> Result<Order> {
     let same = study.inputs() == own.inputs()
@@ -87,6 +88,7 @@ pub(in crate::pipeline) fn order(
         seed: made.seed,
         parameters: plan.of(parameters),
         resampling: Resampling::None,
+        watched,
         continued: Some(Continued { parent, known: made.dataset_version, replay: plan.replay }),
     })
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use clinical::Study;
-use clinical::study::{Learner, Parameters, Resampling};
+use clinical::study::{Learner, Resampling};
 use learn::abstain::Coverage;
 use learn::alarm::Rule;
 use learn::augment::Augmented;
@@ -11,17 +11,19 @@ use learn::fewshot::{Episodes, FewShotPlan, NoveltyBudget};
 use learn::gan::{judge, trials};
 use learn::learner::{Distributed, Progress, Trainer};
 
+use super::Order;
 use super::prepared::Prepared;
 use crate::deployment::Deployment;
 use crate::pipeline::imbalance;
 
-/// How a study wants members with these settings trained.
-pub(super) fn recipe(study: &Study, parameters: &Parameters, seed: u64) -> Recipe {
+/// How a study wants an order carried out.
+pub(super) fn recipe(study: &Study, order: &Order) -> Recipe {
     Recipe {
-        parameters: parameters.clone(),
+        parameters: order.parameters.clone(),
         few_shot: few_shot(study),
         coverage: Coverage { share: study.abstention.coverage, confidence: study.abstention.confidence },
-        seed,
+        watched: order.watched.clone(),
+        seed: order.seed,
         alarm: Rule::Promise {
             recall: study.alarm.recall,
             confidence: study.alarm.confidence,
