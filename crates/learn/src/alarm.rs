@@ -57,15 +57,6 @@ impl Rule {
         }
     }
 
-    /// The recall that is promised.
-    pub fn promised(&self) -> f64 {
-        match *self {
-            Rule::Conformal { recall } | Rule::Tolerance { recall, .. } | Rule::Promise { recall, .. } => {
-                recall
-            }
-        }
-    }
-
     /// The position, from 1, of the threshold among the ascending scores of `n` positives; 0 where
     /// no position keeps the promise.
     pub fn index(&self, n: u64) -> u64 {

@@ -50,7 +50,7 @@ impl Default for FewShot {
             shots: 5,
             queries: 10,
             learning_rate: 0.002,
-            false_alarms_each: 0.0045,
+            false_alarms_each: 0.005,
             false_alarms: 0.02,
         }
     }
