@@ -68,7 +68,8 @@ fn measure(deployment: &Deployment, model: &registry::Model, set: Set) -> Result
     let scorer = Scorer::open(deployment, model)?;
     let version = deployment.lake.version(model.dataset_version)?;
     let (cohort, ..) = cohort::tally(deployment, scorer.study(), version.version)?;
-    let mut evaluation = evaluate::evaluate(&scorer, &cohort, set, &version)?;
+    let judge = deployment.study_in_force(scorer.study())?;
+    let mut evaluation = evaluate::evaluate(&scorer, &cohort, set, &version, &judge)?;
     evaluation.notes = notes::measure(&deployment.lake, &scorer, version.version, set)?;
     Ok(evaluation)
 }

@@ -387,9 +387,9 @@ fn free_path(deployment: &Deployment, version: ModelVersion) -> String {
 fn measure(deployment: &Deployment, model: &Model, made: &Made, run: &str) -> Result<(Evaluation, Value)> {
     let task = deployment.progress.task("evaluating on validation", None);
     let scorer = Scorer::open(deployment, model)?;
-    let mut evaluation = evaluate::evaluate(&scorer, made.cohort(), Set::Validation, &made.prepared.dataset)?;
-    evaluation.notes =
-        notes::measure(&deployment.lake, &scorer, made.prepared.dataset.version, Set::Validation)?;
+    let (judge, dataset) = (deployment.study_in_force(scorer.study())?, &made.prepared.dataset);
+    let mut evaluation = evaluate::evaluate(&scorer, made.cohort(), Set::Validation, dataset, &judge)?;
+    evaluation.notes = notes::measure(&deployment.lake, &scorer, dataset.version, Set::Validation)?;
     drop(task);
     let report = serde_json::to_value(&evaluation)?;
     act(deployment, &format!("run {run}"), |act| {

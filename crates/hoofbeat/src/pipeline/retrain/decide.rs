@@ -113,7 +113,7 @@ fn intended(deployment: &Deployment, measured: &Measured, cause: &str) -> (Chang
     if !measured.gates_hold {
         return (ChangeKind::Hold, measured.comparison.because(&measured.validation));
     }
-    let (kind, reason) = match (deployment.study.cycle.shadow_days, deployment.config.cycle.approval) {
+    let (kind, reason) = match (measured.judge.cycle.shadow_days, deployment.config.cycle.approval) {
         (1.., _) => (ChangeKind::Shadow, "the gates hold; it answers unseen first".to_owned()),
         (0, Approval::SecondPerson) => {
             (ChangeKind::Wait, "the gates hold; a second person decides".to_owned())
@@ -149,7 +149,7 @@ fn evidence(
     since: u64,
     cases: &super::Cases,
 ) -> Result<Value> {
-    let Measured { comparison, validation, .. } = measured;
+    let Measured { comparison, validation, judge, .. } = measured;
     let champion = serde_json::to_value(&comparison.champion)?;
     let side = |figures: &Value| -> BTreeMap<&str, Value> {
         RECORDED.into_iter().map(|name| (name, figures[name].clone())).collect()
@@ -167,10 +167,10 @@ fn evidence(
         },
         "model": {"run": run, "study": recorded.study_hash, "bundle": new.bundle_digest, "seed": recorded.seed},
         "figures": {"before": side(&champion), "after": side(validation), "difference": apart},
-        "gates": {"verdicts": validation["gates"]},
+        "gates": {"verdicts": validation["gates"], "study": judge.digest()},
         "limits": comparison.limits,
         "difference": comparison.difference,
-        "shadow_days": deployment.study.cycle.shadow_days,
+        "shadow_days": judge.cycle.shadow_days,
         "verification": verification.get("holds").map(|holds| json!({
             "holds": holds, "patients": verification["patients"], "bounds": verification["bounds"],
         })),

@@ -8,7 +8,10 @@ mod compare;
 mod decide;
 mod making;
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, anyhow};
+use clinical::Study;
 use lake::DatasetVersion;
 use learn::bundle::Bundle;
 use prepare::{Cohort, Set};
@@ -60,6 +63,9 @@ pub struct Measured {
     #[serde(flatten)]
     pub comparison: Comparison,
     pub validation: Value,
+    /// The study whose gates and limits it had to pass.
+    #[serde(skip)]
+    judge: Arc<Study>,
 }
 
 impl Turn {
@@ -224,7 +230,8 @@ impl Round<'_> {
             return Ok(());
         }
         let after = Scorer::of(learn::Model::of(challenger)?);
-        let measure = || evaluate::evaluate(&after, cohort, Set::Test, self.newest);
+        let judge = self.deployment.study_in_force(after.study())?;
+        let measure = || evaluate::evaluate(&after, cohort, Set::Test, self.newest, &judge);
         evaluate::open_test(self.deployment, version, measure).map(drop)
     }
 
@@ -255,16 +262,18 @@ impl Round<'_> {
     fn measure(&self, challenger: &Bundle, before: &Scorer, cohort: &Cohort) -> Result<Measured> {
         let _task = self.deployment.progress.task("comparing with the champion", None);
         let after = Scorer::of(learn::Model::of(challenger)?);
-        let mut evaluation = evaluate::evaluate(&after, cohort, Set::Validation, self.newest)?;
+        let judge = self.deployment.study_in_force(after.study())?;
+        let mut evaluation = 
+            evaluate::evaluate(&after, cohort, Set::Validation, self.newest, &judge)?;
         if self.mode != Mode::Orphan {
             let version = self.newest.version;
             evaluation.notes = notes::measure(&self.deployment.lake, &after, version, Set::Validation)?;
         }
-        let comparison = Comparison::of(self.mode, [before, &after], cohort)?;
+        let comparison = Comparison::of(self.mode, [before, &after], cohort, &judge)?;
         let gates_hold = evaluation.gates_hold && comparison.holds();
         let mut validation = serde_json::to_value(&evaluation)?;
         validation["gates_hold"] = json!(gates_hold);
         validation["beside"] = json!({ "champion": self.champion.version, "limits": comparison.limits });
-        Ok(Measured { model: None, gates_hold, promoted: false, comparison, validation })
+        Ok(Measured { model: None, gates_hold, promoted: false, comparison, validation, judge })
     }
 }
