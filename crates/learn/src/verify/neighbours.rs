@@ -71,7 +71,7 @@ pub(super) fn walk(answers: &Answers<'_>, people: &People, declared: &Verificati
     let mut numbers = Tally::new(limit(declared.jump));
     let mut categories = Tally::new(limit(declared.category_jump));
     let mut across_alarm = Tally::new(limit(declared.jump_across_alarm));
-    let mut monotone: Vec<Steps<'_>> = 
+    let mut monotone: Vec<Steps<'_>> =
         declared.monotone.iter().filter_map(|one| Steps::new(one, answers)).collect();
     let strides = radix(study.domain().dims());
     for (feature, (along, &stride)) in study.features().iter().zip(&strides).enumerate() {

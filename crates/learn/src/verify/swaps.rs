@@ -67,7 +67,8 @@ pub struct Swap {
 
 /// By every feature that is declared for it, else by every code.
 pub(super) fn swap(answers: &Answers<'_>, people: &People, declared: Option<&[String]>) -> Vec<Swaps> {
-    let codes = answers.study().features().iter().enumerate().filter(|(_, f)| matches!(f.kind, Kind::Code(_)));
+    let codes =
+        answers.study().features().iter().enumerate().filter(|(_, f)| matches!(f.kind, Kind::Code(_)));
     let wanted = codes.filter(|(_, feature)| declared.is_none_or(|names| names.contains(&feature.name)));
     wanted.map(|(index, _)| by(index, answers, people)).collect()
 }
