@@ -76,7 +76,7 @@ pub(super) fn decide(
     let Some(measured) = &turn.challenger else { return Ok(()) };
     let cause = format!("retrain:{}", turn.mode);
     let (kind, because) = intended(deployment, measured, &cause);
-    let evidence = evidence(deployment, new, run, measured, turn.since_dataset_version, &turn.cases)?;
+    let evidence = evidence(deployment, new, run, measured, turn)?;
     let report = measured.validation.clone();
     let gates = measured.gates_hold.then(|| json!({ "verdicts": report["gates"] }));
     let conclusion = Conclusion {
@@ -146,8 +146,7 @@ fn evidence(
     new: &NewModel<'_>,
     run: &str,
     measured: &Measured,
-    since: u64,
-    cases: &super::Cases,
+    turn: &Turn,
 ) -> Result<Value> {
     let Measured { comparison, validation, judge, .. } = measured;
     let champion = serde_json::to_value(&comparison.champion)?;
@@ -160,12 +159,13 @@ fn evidence(
     let recorded = deployment.registry.run(run)?;
     Ok(json!({
         "data": {
-            "dataset_version": {"before": since, "after": recorded.dataset_version},
-            "cases": cases,
+            "dataset_version": {"before": turn.since_dataset_version, "after": recorded.dataset_version},
+            "cases": turn.cases,
             "set": "validation",
             "patients": validation["patients"],
         },
         "model": {"run": run, "study": recorded.study_hash, "bundle": new.bundle_digest, "seed": recorded.seed},
+        "search": turn.search.as_ref().map(|found| json!({"asked": recorded.parameters["search"]["learner"], "found": found})),
         "figures": {"before": side(&champion), "after": side(validation), "difference": apart},
         "gates": {"verdicts": validation["gates"], "study": judge.digest()},
         "limits": comparison.limits,
