@@ -12,14 +12,14 @@ use evaluate::{
 use lake::DatasetVersion;
 use learn::verify::Verification;
 use prepare::{Cohort, Set};
-use registry::{Act, ModelVersion, TestOpening};
+use registry::{Act, Model, ModelVersion, TestOpening};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::notes::NoteFigures;
+use super::notes::{self, NoteFigures};
 use super::promote::act;
 use super::score::Scorer;
-use super::verify;
+use super::{cohort, verify};
 use crate::deployment::Deployment;
 
 /// Everything measured on one set.
@@ -106,6 +106,26 @@ pub fn evaluate(
         gates,
         verification,
     })
+}
+
+/// Counts a model's dataset version under its own study, and measures it on one set.
+pub fn of_model(deployment: &Deployment, model: &Model, set: Set) -> Result<Evaluation> {
+    let scorer = Scorer::open(deployment, model)?;
+    let version = deployment.lake.version(model.dataset_version)?;
+    let (cohort, ..) = cohort::tally(deployment, scorer.study(), version.version)?;
+    let judge = deployment.study_in_force(scorer.study())?;
+    let mut evaluation = evaluate(&scorer, &cohort, set, &version, &judge)?;
+    evaluation.notes = notes::measure(&deployment.lake, &scorer, version.version, set)?;
+    Ok(evaluation)
+}
+
+/// The same on validation, and keeps the report.
+pub fn validation(deployment: &Deployment, model: &Model) -> Result<Value> {
+    let report = serde_json::to_value(of_model(deployment, model, Set::Validation)?)?;
+    act(deployment, "evaluate --set validation", |act| {
+        Ok(deployment.registry.record_evaluation(model.version, &report, act)?)
+    })?;
+    Ok(report)
 }
 
 /// Two models beside each other on the same patients.

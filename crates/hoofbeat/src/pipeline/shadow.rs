@@ -58,7 +58,8 @@ pub fn decide(deployment: &Deployment, job: &Job) -> Result<Value> {
     let previous = change.previous.context("a shadow period without a champion")?;
     let counted = count(deployment, &change)?;
     let model = deployment.registry.model(change.model)?;
-    let own = deployment.study_of(&model).with_context(|| format!("the study of {} is gone", change.model))?;
+    let own =
+        deployment.study_of(&model).with_context(|| format!("the study of {} is gone", change.model))?;
     let bound = deployment.study_in_force(&own)?.cycle.changed_people;
     let share = counted.changed as f64 / counted.patients.max(1) as f64;
     let told = format!(

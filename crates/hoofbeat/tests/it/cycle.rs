@@ -296,7 +296,17 @@ fn a_looser_study_does_not_loosen_the_gates_that_judge_it() {
     let version = refused["model"]["version"].as_str().unwrap();
     assert_eq!(deployment.run(&format!("evaluate {version} --json")).exits(3).json()["gates_hold"], false);
     deployment.run(&format!("--study loose.toml model promote {version}")).exits(3);
+    // What the champion's study let pass before, the deployment's judges anew.
+    let passed = trained["model"]["version"].as_str().unwrap();
+    assert_eq!(deployment.json(&format!("model show {passed}"))["model"]["stage"], "validated");
+    deployment.run(&format!("model promote {passed}")).exits(3);
     assert_eq!(deployment.json("model show")["model"]["version"], "m-0002");
+    deployment.ok(&format!("model promote {passed} --override-gates --reason known"));
+    let shown = deployment.json("model show")["model"].clone();
+    assert_eq!(
+        (&shown["version"], &shown["gates"]["overridden"]["reason"]),
+        (&json!(passed), &json!("known"))
+    );
 }
 
 /// The name under which the command line's requests are recorded.

@@ -62,12 +62,7 @@ pub struct Changed {
 impl Comparison {
     /// Compares on the validation set. Models that cannot be compared are not equal: no limit holds for them.
     /// `judge` has the margins ([`crate::deployment::Deployment::study_in_force`]).
-    pub(super) fn of(
-        mode: Mode,
-        models: [&Scorer; 2],
-        cohort: &Cohort,
-        judge: &Study,
-    ) -> Result<Comparison> {
+    pub(super) fn of(mode: Mode, models: [&Scorer; 2], cohort: &Cohort, judge: &Study) -> Result<Comparison> {
         let mut plan = judge.cycle.clone();
         if mode == Mode::Orphan {
             // The alarms of new diseases cost the others something, and the study has said how much they may.
