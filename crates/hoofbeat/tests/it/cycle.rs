@@ -430,6 +430,22 @@ fn reviews_are_suggested_resolved_and_fed_by_outcomes_from_the_command_line() {
     assert_eq!((&added["added"], &added["refused"]), (&json!(1), &json!(2)), "{added}");
     assert_eq!(deployment.json("outcome add outcomes.csv --source ehr")["known"], 1);
 
+    // Of a small pool, the newest answers alone are asked about.
+    let small = deployment.copy();
+    let pool = |size: u32| format!("study = \"study.toml\"\n[review]\npool = {size}\n");
+    small.write("hoofbeat.toml", &pool(7));
+    assert_eq!(small.json("review suggest -n 10 --seed 1")["candidates"], 7);
+    let asked = small.json("review list --state open");
+    let asked: Vec<&str> =
+        asked.as_array().unwrap().iter().map(|review| review["prediction_id"].as_str().unwrap()).collect();
+    assert!(
+        asked.len() == 7 && asked.iter().all(|id| ids[73..].iter().any(|newest| newest == id)),
+        "{asked:?}"
+    );
+    assert_eq!(small.json("review suggest -n 10 --seed 1")["candidates"], 0);
+    small.write("hoofbeat.toml", &pool(0));
+    assert!(small.run("review suggest").exits(1).reason().contains("[review] pool"));
+
     let opened = deployment.json("review suggest -n 10 --seed 1");
     assert_eq!(
         (&opened["candidates"], &opened["informative"], &opened["random"]),

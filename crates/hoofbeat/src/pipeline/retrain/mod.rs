@@ -220,10 +220,8 @@ impl Round<'_> {
             searching::end_interrupted(self.deployment, &new)?;
         }
         let run = registry.start_run(&new)?;
-        if search.is_some() {
-            searching::inherit(self.deployment, &new)?;
-        }
-        self.make(plan, &run.id, turn).inspect_err(|error| {
+        let ready = if search.is_some() { searching::inherit(self.deployment, &new) } else { Ok(()) };
+        ready.and_then(|()| self.make(plan, &run.id, turn)).inspect_err(|error| {
             // One that was given up for dead has been recorded already.
             if let Err(unknown) = fail(self.deployment, &run, &format!("{error:#}")) {
                 tracing::warn!(run = run.id, error = format!("{unknown:#}"), "the run's end is not recorded");
