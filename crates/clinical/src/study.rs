@@ -21,11 +21,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use card::Card;
-pub use cycle::{Cycle, Incremental, WorseBy};
+pub use cycle::{Cycle, Full, Incremental, WorseBy};
 pub use groups::Groups;
 pub use imbalance::{GanPlan, Imbalance, Resampling};
 pub use learner::{Learner, Lightgbm, Mlp, Parameters, Training, Xgboost};
-pub use plan::{Abstention, Alarm, FewShot, Gate, GateMetric, Predictor, Reading, Scaling, Split, Targets};
+pub use plan::{
+    Abstention, Alarm, FewShot, Gate, GateMetric, Orphan, Predictor, Prior, Reading, Scaling, Split, Targets,
+};
 pub use search::Search;
 pub use verification::{Direction, GroupLimits, Limit, Monotone, SwapLimits, Verification};
 
@@ -86,6 +88,7 @@ pub struct Study {
     pub lightgbm: Lightgbm,
     pub mlp: Mlp,
     pub few_shot: FewShot,
+    pub orphan: Orphan,
     pub imbalance: Imbalance,
     pub search: Search,
     pub alarm: Alarm,

@@ -61,7 +61,8 @@ pub struct Group {
 
 /// The verdicts of a study's gates, in the gates' order; a gate that is given by feature has one per group.
 ///
-/// `groups`: the groups' figures by feature. A feature without figures gives no verdict.
+/// `groups`: the groups' figures by feature, of every feature that the model has. Of another one nothing can be said, so
+/// that a gate by it is open for everybody.
 #[must_use]
 pub fn judge(gates: &[Gate], everybody: &Figures, groups: &BTreeMap<String, Vec<Subgroup>>) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
@@ -71,10 +72,16 @@ pub fn judge(gates: &[Gate], everybody: &Figures, groups: &BTreeMap<String, Vec<
                 verdicts.push(rule.judge(everybody));
             }
             for feature in &gate.by {
-                verdicts.extend(groups.get(feature).into_iter().flatten().map(|group| Verdict {
-                    group: Some(Group { feature: feature.clone(), name: group.name.clone() }),
-                    ..rule.judge(&group.figures)
-                }));
+                match groups.get(feature) {
+                    Some(groups) => verdicts.extend(groups.iter().map(|group| Verdict {
+                        group: Some(Group { feature: feature.clone(), name: group.name.clone() }),
+                        ..rule.judge(&group.figures)
+                    })),
+                    None => verdicts.push(rule.open(format!(
+                        "{} is to be judged by {feature}, which the model is not asked",
+                        rule.metric
+                    ))),
+                }
             }
         }
     }
@@ -127,6 +134,10 @@ impl Rule {
         let low = gate.at_least.map(|bound| Self::at_least(metric, bound));
         let both = low.into_iter().chain(gate.at_most.map(|bound| Self::at_most(metric, bound)));
         both.map(|rule| Self { fewest: FEWEST_CASES, reading: gate.reading, ..rule }).collect()
+    }
+
+    fn open(&self, because: String) -> Verdict {
+        Verdict { rule: *self, group: None, outcome: Outcome::Undetermined, because }
     }
 
     /// Applies the rule to the figure that it names.

@@ -626,6 +626,14 @@ pub struct Retrain {
     /// What is made anew
     #[arg(long, value_enum)]
     pub mode: RetrainMode,
+    /// Of a full training: trials of a search for better settings before it, 0 for none (default: the study's
+    /// `[cycle.full] trials`, else its `[search] trials`). Interrupted, the next one goes on with its trials
+    #[arg(long, value_name = "N")]
+    pub trials: Option<usize>,
+    /// Of a full training: what learns (default: the study's `[cycle.full] learner`, else `auto`: in a search the best,
+    /// without one the champion's own)
+    #[arg(long, value_enum)]
+    pub learner: Option<Learner>,
     /// Make and compare, but store and promote nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -242,7 +242,7 @@ pub struct Review {
     pub random_share: f64,
     /// Unanswered alarms that `review suggest` opens at most.
     pub suspicions: usize,
-    /// The newest served patients that it chooses from.
+    /// The pool: of the newest answers of all servers so many, from which it chooses those that nobody has reviewed. At least 1.
     pub pool: usize,
 }
 
@@ -259,6 +259,9 @@ impl Review {
         }
         if !(0.0..=1.0).contains(&self.random_share) {
             bail!("[review] random_share is a share, 0 to 1");
+        }
+        if !(1..=10_000_000).contains(&self.pool) {
+            bail!("[review] pool is 1 to 10000000");
         }
         Ok(())
     }

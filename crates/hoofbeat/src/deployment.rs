@@ -27,7 +27,10 @@ use crate::progress::Progress;
 pub struct Deployment {
     pub config: Config,
     pub data_dir: PathBuf,
+    /// The study that is worked with.
     pub study: Arc<Study>,
+    /// The study that the deployment itself names, whichever is worked with.
+    declared: Option<Arc<Study>>,
     pub lake: Lake,
     pub registry: Arc<Registry>,
     pub progress: Progress,
@@ -40,6 +43,10 @@ impl Deployment {
         let config = Config::load(global)?;
         let data_dir = config.data_dir(global);
         let study = Arc::new(study(global, &config)?);
+        let declared = match (&config.study, &global.study) {
+            (Some(path), Some(_)) => Some(Arc::new(read_study(path)?)),
+            (named, _) => named.as_ref().map(|_| Arc::clone(&study)),
+        };
         diseases::bring(&data_dir)?;
         let registry = match config.registry.url() {
             Some(url) => {
@@ -54,6 +61,7 @@ impl Deployment {
             progress: Progress::new(global.quiet),
             clock: Clock::System,
             study,
+            declared,
             data_dir,
             config,
         })
@@ -63,11 +71,13 @@ impl Deployment {
     pub fn of_files(config: Config, data_dir: PathBuf, study: Study, clock: Clock) -> Result<Deployment> {
         let registry = Registry::open(&data_dir)
             .with_context(|| format!("the registry in {} cannot be opened", data_dir.display()))?;
+        let study = Arc::new(study);
         Ok(Deployment {
             lake: Lake::at(Storage::local(&data_dir.join("lake"))),
             registry: Arc::new(registry),
             progress: Progress::new(true),
-            study: Arc::new(study),
+            declared: Some(Arc::clone(&study)),
+            study,
             clock,
             data_dir,
             config,
@@ -80,11 +90,33 @@ impl Deployment {
             config: self.config.clone(),
             data_dir: self.data_dir.clone(),
             study: Arc::new(study),
+            declared: self.declared.clone(),
             lake: self.lake.clone(),
             registry: Arc::clone(&self.registry),
             progress: self.progress.clone(),
             clock: self.clock.clone(),
         }
+    }
+
+    /// The deployment as the cycle runs in it: the study that its server was started with is the one that it names.
+    #[must_use]
+    pub fn in_charge(mut self) -> Deployment {
+        self.declared = Some(Arc::clone(&self.study));
+        self
+    }
+
+    /// The study whose gates, limits and margins judge a model: never its own, which could allow itself more. It is the one that
+    /// the deployment names, else the champion's; the model's `own` judges where there is neither.
+    pub fn study_in_force(&self, own: &Study) -> Result<Arc<Study>> {
+        if let Some(declared) = &self.declared {
+            return Ok(Arc::clone(declared));
+        }
+        let Some(champion) = self.registry.champion()? else { return Ok(Arc::new(own.clone())) };
+        let study = self.study_of(&champion.model).with_context(|| {
+            let version = champion.model.version;
+            format!("the study of the champion {version} judges, and its bundle has it no more: name one in hoofbeat.toml (`study = \"FILE\"`)")
+        })?;
+        Ok(Arc::new(study))
     }
 
     /// The time at which what the deployment does now is done.
@@ -183,12 +215,14 @@ fn make_key(path: &Path) -> std::io::Result<()> {
 pub fn study(global: &Global, config: &Config) -> Result<Study> {
     match global.study.as_ref().or(config.study.as_ref()) {
         None => Ok(Study::default_study().clone()),
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("the study {} cannot be read", path.display()))?;
-            Study::parse(&text).with_context(|| format!("the study {} is not valid", path.display()))
-        }
+        Some(path) => read_study(path),
     }
+}
+
+fn read_study(path: &Path) -> Result<Study> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("the study {} cannot be read", path.display()))?;
+    Study::parse(&text).with_context(|| format!("the study {} is not valid", path.display()))
 }
 
 /// Who acts from the command line: the operating system's user, as the audit names them.

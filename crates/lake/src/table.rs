@@ -67,9 +67,14 @@ pub(crate) enum Exchanged<'a> {
     Same,
     /// Some are gone.
     Fewer,
-    /// The table has taken in its feed up to a place; the protocol's transaction identifiers keep that, also when old commits are
-    /// cleaned up.
-    UpTo { feed: &'a str, place: i64 },
+    /// The table has taken in its feed up to a place, where something lay that has this print; the protocol's transaction
+    /// identifiers keep that, also when old commits are cleaned up.
+    UpTo { feed: &'a str, place: i64, print: Option<i64> },
+}
+
+/// Under which the print of what a feed was taken in up to is kept.
+fn print_of(feed: &str) -> String {
+    format!("{feed} print")
 }
 
 /// A table in a folder, which may not exist yet.
@@ -161,14 +166,15 @@ impl Table {
         Ok(Snapshot { files, columns: columns.collect() })
     }
 
-    /// The place up to which the table has taken in a feed.
-    pub(crate) fn taken_in(&self, feed: &str) -> Result<Option<i64>, LakeError> {
+    /// The place up to which the table has taken in a feed, and the print of what lay there.
+    pub(crate) fn taken_in(&self, feed: &str) -> Result<Option<(i64, Option<i64>)>, LakeError> {
         let table = self.load(self.base()?)?;
-        let place = block_on(async {
-            let state = table.snapshot()?;
-            state.transaction_version(table.log_store().as_ref(), feed).await
+        let found = block_on(async {
+            let (state, log) = (table.snapshot()?, table.log_store());
+            let Some(place) = state.transaction_version(log.as_ref(), feed).await? else { return Ok(None) };
+            Ok(Some((place, state.transaction_version(log.as_ref(), &print_of(feed)).await?)))
         })?;
-        place.map_err(self.error())
+        found.map_err(self.error())
     }
 
     /// Names of replaced files whose rows are all in others: readers that began before may still be at them, for as long as
@@ -249,8 +255,10 @@ impl Table {
         let operation = match what {
             Exchanged::Same => DeltaOperation::Optimize { predicate: None, target_size: 0 },
             Exchanged::Fewer => DeltaOperation::Delete { predicate: None },
-            Exchanged::UpTo { feed, place } => {
+            Exchanged::UpTo { feed, place, print } => {
                 actions.push(Action::Txn(Transaction::new(feed, place)));
+                let print = print.map(|print| Action::Txn(Transaction::new(print_of(feed), print)));
+                actions.extend(print);
                 DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None }
             }
         };

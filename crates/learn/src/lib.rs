@@ -30,6 +30,7 @@ mod noted;
 pub mod notes;
 pub mod pool;
 pub mod predict;
+pub mod prior;
 mod probability;
 pub mod profile;
 pub mod revision;

@@ -10,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::combine::Disease;
+use crate::prior::{Prior, Weighed};
 use crate::{Error, Matrix, Result};
 
 /// Cases that the parent's mean counts as.
@@ -52,7 +53,8 @@ pub struct Tally {
 pub struct Profiles {
     axes: Vec<Axis>,
     tallies: Vec<Tally>,
-    /// ln of the disease's share of the cases.
+    prior: Prior,
+    /// ln of the disease's share of the cases, as the prior weighs them.
     log_share: Vec<f64>,
     /// ln P(level | disease), by disease and feature.
     log_levels: Vec<Vec<Vec<f64>>>,
@@ -63,11 +65,13 @@ pub struct Profiles {
 struct Stored {
     axes: Vec<Axis>,
     tallies: Vec<Tally>,
+    #[serde(default, skip_serializing_if = "Prior::is_cases")]
+    prior: Prior,
 }
 
 impl From<Profiles> for Stored {
     fn from(profiles: Profiles) -> Stored {
-        Stored { axes: profiles.axes, tallies: profiles.tallies }
+        Stored { axes: profiles.axes, tallies: profiles.tallies, prior: profiles.prior }
     }
 }
 
@@ -75,7 +79,7 @@ impl TryFrom<Stored> for Profiles {
     type Error = Error;
 
     fn try_from(stored: Stored) -> Result<Profiles> {
-        Profiles::of_tallies(stored.axes, stored.tallies)
+        Profiles::of_tallies(stored.axes, stored.tallies, stored.prior)
     }
 }
 
@@ -90,6 +94,7 @@ impl Profiles {
         levels: &Matrix<u32>,
         counts: &Matrix<f64>,
         diseases: &[Disease],
+        mut prior: Prior,
     ) -> Result<Profiles> {
         if (counts.rows(), counts.columns()) != (levels.rows(), diseases.len())
             || levels.columns() != axes.len()
@@ -106,16 +111,18 @@ impl Profiles {
                 tally.add(patient, cases)?;
             }
         }
-        Profiles::of_tallies(axes.to_vec(), tallies)
+        let orphan = diseases.iter().filter(|disease| disease.orphan);
+        orphan.filter_map(|disease| disease.code.as_deref()).for_each(|code| prior.learn(code));
+        Profiles::of_tallies(axes.to_vec(), tallies, prior)
     }
 
-    fn of_tallies(axes: Vec<Axis>, tallies: Vec<Tally>) -> Result<Profiles> {
+    fn of_tallies(axes: Vec<Axis>, tallies: Vec<Tally>, prior: Prior) -> Result<Profiles> {
         let fits =
             |tally: &Tally| tally.levels.iter().map(Vec::len).eq(axes.iter().map(|axis| axis.levels()));
         if tallies.is_empty() || axes.is_empty() || !tallies.iter().all(fits) {
             return Err(Error::Invalid("the disease profiles do not fit the features".into()));
         }
-        let mut profiles = Profiles { axes, tallies, log_share: Vec::new(), log_levels: Vec::new() };
+        let mut profiles = Profiles { axes, tallies, prior, log_share: Vec::new(), log_levels: Vec::new() };
         profiles.describe();
         Ok(profiles)
     }
@@ -139,12 +146,20 @@ impl Profiles {
             return Err(Error::Invalid("a case was taken back that had never been counted".into()));
         }
         self.tallies = tallies;
+        if let Some(code) = disease.code.as_deref().filter(|_| disease.orphan) {
+            self.prior.learn(code);
+        }
         self.describe();
         Ok(())
     }
 
     pub fn tallies(&self) -> &[Tally] {
         &self.tallies
+    }
+
+    /// How frequent orphan diseases are beside each other.
+    pub fn prior(&self) -> &Prior {
+        &self.prior
     }
 
     pub fn axes(&self) -> &[Axis] {
@@ -179,10 +194,17 @@ impl Profiles {
 
     /// The distributions that follow from the counts.
     fn describe(&mut self) {
-        let total: f64 = self.tallies.iter().map(|tally| tally.cases).sum();
-        // Half a case more: a disease whose cases were all taken back stays possible.
-        self.log_share =
-            self.tallies.iter().map(|tally| ((tally.cases + 0.5) / (total + 0.5)).ln()).collect();
+        let weighed = self.tallies.iter().map(|tally| Weighed {
+            code: tally.disease.code.as_deref(),
+            orphan: tally.disease.orphan,
+            cases: tally.cases,
+        });
+        let weights = self.prior.weights(&weighed.collect::<Vec<_>>());
+        let total: f64 = weights.iter().sum();
+        // Half a case more: a disease whose cases were all taken back stays possible. What a prevalence says needs none.
+        let more = |tally: &Tally| if self.prior.is_cases() || tally.cases == 0.0 { 0.5 } else { 0.0 };
+        let share = |(weight, tally): (&f64, &Tally)| ((weight + more(tally)) / (total + 0.5)).ln();
+        self.log_share = weights.iter().zip(&self.tallies).map(share).collect();
         let by_feature: Vec<Vec<Vec<f64>>> = (0..self.axes.len())
             .map(|feature| match self.axes.get(feature) {
                 Some(Axis::Number { .. }) => normals(&self.tallies, feature),
@@ -304,7 +326,7 @@ mod tests {
         let diseases = [disease(0, false, "a"), disease(1, true, "b")];
         let levels = Matrix::from_vec(4, 2, vec![20, 0, 30, 1, 70, 2, 80, 2]).unwrap();
         let counts = Matrix::from_vec(4, 2, vec![40.0, 0.0, 60.0, 0.0, 0.0, 3.0, 0.0, 1.0]).unwrap();
-        Profiles::fit(&AXES, &levels, &counts, &diseases).unwrap()
+        Profiles::fit(&AXES, &levels, &counts, &diseases, Prior::Cases).unwrap()
     }
 
     fn margins(profiles: &Profiles, levels: [u32; 2]) -> [f64; 2] {
@@ -336,6 +358,33 @@ mod tests {
         }
         assert!(margins(&profiles, [25, 0])[0] > -0.01);
         assert!(margins(&profiles, [75, 2])[1] > -0.2);
+    }
+
+    #[test]
+    fn by_prevalence_only_the_choice_between_orphan_diseases_changes() {
+        let codes = ["ORPHA:586", "ORPHA:355", "ORPHA:0"];
+        let mut diseases = vec![disease(0, false, "a")];
+        diseases.extend(codes.map(|code| disease(1, true, code)));
+        let levels = Matrix::from_vec(2, 2, vec![20, 0, 70, 2]).unwrap();
+        let counts = Matrix::from_vec(2, 4, vec![40.0, 0.0, 0.0, 0.0, 0.0, 2.0, 9.0, 5.0]).unwrap();
+        let fit = |prior| Profiles::fit(&AXES, &levels, &counts, &diseases, prior).unwrap();
+        let (counted, weighed) = (fit(Prior::Cases), fit(Prior::of(clinical::study::Prior::Prevalence)));
+        let share = |profiles: &Profiles, at: usize| profiles.log_share[at].exp();
+        let among = |code: &str| clinical::orphanet::prevalence(code).unwrap();
+        let frequent = share(&weighed, 1) / share(&weighed, 2);
+        assert!((frequent - among(codes[0]) / among(codes[1])).abs() < 1e-9 * frequent);
+        // Of the last one nobody knows a prevalence: the higher one of two is their median.
+        assert!((share(&weighed, 3) - share(&weighed, 1)).abs() < 1e-12);
+        let orphan = |profiles: &Profiles| (1..4).map(|at| share(profiles, at)).sum::<f64>();
+        assert!((orphan(&weighed) - 16.0 / 56.5).abs() < 1e-12 && orphan(&counted) > orphan(&weighed));
+        assert_eq!(counted.log_levels, weighed.log_levels);
+        // It comes back as it was kept, whatever a dictionary says by then; the counted one says nothing of it.
+        let text = serde_json::to_string(&weighed).unwrap();
+        let moved = text.replace("11.1319", "1.0");
+        assert_ne!(moved, text);
+        assert_eq!(serde_json::from_str::<Profiles>(&text).unwrap(), weighed);
+        assert_ne!(serde_json::from_str::<Profiles>(&moved).unwrap(), weighed);
+        assert!(!serde_json::to_string(&counted).unwrap().contains("prior"));
     }
 
     #[test]

@@ -256,6 +256,8 @@ pub(crate) fn validate(
     let model = known(tx, version)?;
     match model.stage {
         Stage::Candidate => {}
+        // Gates that held once and were overridden since.
+        Stage::Validated if !gates["overridden"].is_null() => {}
         Stage::Retired => {
             return Err(Error::WrongStage { version, stage: model.stage, needed: "candidate" });
         }

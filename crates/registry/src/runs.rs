@@ -140,6 +140,24 @@ impl Registry {
         })
     }
 
+    /// The newest run that failed with `error` and was asked for the search that `new` is asked for (`search` among its
+    /// parameters), whatever else it was for.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn failed_search(&self, new: &NewRun<'_>, error: &str) -> Result<Option<Run>> {
+        let same = |run: &Run| run.parameters["search"] == new.parameters["search"];
+        self.read(|db| {
+            let mut query = db.prepare_cached(&format!(
+                "{SELECT} WHERE dataset_version = ?1 AND study_hash = ?2 AND seed = ?3 AND state = 'failed' AND error = ?4
+                 ORDER BY rowid DESC"
+            ))?;
+            let asked = params![new.dataset_version, new.study_hash, new.seed.cast_signed(), error];
+            let mut runs = query.query_map(asked, Stored::from_row)?.map(|row| row?.run());
+            runs.find(|run| run.as_ref().map_or(true, same)).transpose()
+        })
+    }
+
     /// The runs that have not reported an end, oldest first: still running, or interrupted.
     ///
     /// # Errors

@@ -13,6 +13,9 @@ use crate::{
     store::Registry,
 };
 
+/// Predictions that one statement looks up.
+const PAGE: usize = 200;
+
 /// Why a served patient is asked about, with the number that decided.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "chosen_for", rename_all = "snake_case")]
@@ -118,6 +121,30 @@ impl Registry {
             )?;
             let rows = query.query_map(params![], |r| r.get(0))?;
             rows.collect()
+        })
+    }
+
+    /// Those of some predictions that have a review or an outcome.
+    ///
+    /// # Errors
+    /// Storage fails.
+    pub fn reviewed_among(&self, predictions: &[String]) -> Result<HashSet<String>> {
+        let names: Vec<String> = (1..=PAGE).map(|n| format!("?{n}")).collect();
+        let of = |table| {
+            format!("SELECT prediction_id FROM {table} WHERE prediction_id IN ({})", names.join(", "))
+        };
+        let sql = format!("{} UNION {}", of("reviews"), of("outcomes"));
+        self.read(|db| {
+            let (mut query, mut found) = (db.prepare_cached(&sql)?, HashSet::new());
+            for page in predictions.chunks(PAGE) {
+                // The last page is filled up, so that all ask the same statement.
+                let Some(last) = page.last() else { continue };
+                let asked: [&str; PAGE] = std::array::from_fn(|n| page.get(n).unwrap_or(last).as_str());
+                for id in query.query_map(asked, |r| r.get::<String>(0))? {
+                    found.insert(id?);
+                }
+            }
+            Ok(found)
         })
     }
 }

@@ -50,6 +50,23 @@ pub struct Finding {
 }
 
 impl Prevalence {
+    /// People with it among 100,000: as estimated, else the geometric middle of the class. Of the rarest class, which has no
+    /// lower end, half of its upper one; of the most frequent one its lower end. None of a class that is not known.
+    pub fn among_100_000(&self) -> Option<f64> {
+        let estimated = self.per_100_000.filter(|estimated| *estimated > 0.0 && estimated.is_finite());
+        estimated.or_else(|| {
+            Some(match self.class.as_str() {
+                ">1 / 1000" => 100.0,
+                "6-9 / 10 000" => (60.0_f64 * 90.0).sqrt(),
+                "1-5 / 10 000" => (10.0_f64 * 50.0).sqrt(),
+                "1-9 / 100 000" => 3.0,
+                "1-9 / 1 000 000" => 0.3,
+                "<1 / 1 000 000" => 0.05,
+                _ => return None,
+            })
+        })
+    }
+
     /// Which of two to keep: the world before Europe before a country, then the greater.
     fn is_before(&self, other: &Prevalence) -> bool {
         let rank = |geography: &str| match geography {

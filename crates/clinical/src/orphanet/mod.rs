@@ -60,6 +60,11 @@ pub fn prevalence_class(code: &str) -> Option<&'static str> {
     brought.map(|prevalence| prevalence.class.as_str()).or_else(built_in)
 }
 
+/// People with a disease among 100,000; none where no validated estimate is known.
+pub fn prevalence(code: &str) -> Option<f64> {
+    disease(code)?.prevalence?.among_100_000()
+}
+
 /// Everything that is known of a disease, built in and brought in.
 pub fn disease(code: &str) -> Option<Disease> {
     let brought = BROUGHT.get().and_then(|dictionary| dictionary.get(code)).cloned();
@@ -126,10 +131,14 @@ mod tests {
             assert!(code > before && fields.len() == 6, "{line}");
             before = code;
             let found = built_in(code).unwrap();
+            let among = found.prevalence.as_ref().map(Prevalence::among_100_000);
+            assert!(among.is_none_or(|among| among.is_some_and(|among| among > 0.0)), "{line}");
             assert_eq!(found.prevalence.is_some(), !fields[1].is_empty(), "{line}");
             assert!(found.prevalence.is_some() || !found.onset.is_empty() || !found.inheritance.is_empty());
         }
         assert_eq!(prevalence_class("ORPHA:586"), Some("1-5 / 10 000"));
+        assert_eq!(prevalence("ORPHA:586"), Some(11.1319));
+        assert_eq!(prevalence("ICD-10:I10"), None);
         let found = disease("ORPHA:586").unwrap();
         let prevalence = found.prevalence.unwrap();
         assert_eq!((prevalence.class.as_str(), prevalence.per_100_000), ("1-5 / 10 000", Some(11.1319)));

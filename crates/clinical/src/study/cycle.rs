@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Parameters;
+use super::{Learner, Parameters};
 
 /// The `[cycle]` stanza.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,7 +14,20 @@ pub struct Cycle {
     pub shadow_days: u32,
     /// How much worse than the champion a challenger may be, on the same patients.
     pub worse_by: WorseBy,
+    pub full: Full,
     pub incremental: Incremental,
+}
+
+/// How a full training finds its settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Full {
+    /// Trials of a search before it; 0: none. Not stated, the study's `[search] trials`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trials: Option<usize>,
+    /// What learns. Not stated: in a search whichever of the study's is best, else the champion's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learner: Option<Learner>,
 }
 
 /// Margins of the comparison with the champion. Beyond a margin, or beyond half of it where the paired 95 % interval
@@ -48,6 +61,7 @@ impl Default for Cycle {
             changed_people: 0.20,
             shadow_days: 0,
             worse_by: WorseBy::default(),
+            full: Full::default(),
             incremental: Incremental::default(),
         }
     }
@@ -76,6 +90,9 @@ impl Cycle {
             () if self.shadow_days > 365 => Err("shadow_days is 0 to 365"),
             () if ![f1_common, orphan_recall, log_loss, calibration_error].into_iter().all(share) => {
                 Err("worse_by gives differences from 0 to 1")
+            }
+            () if self.full.trials.is_some_and(|trials| trials > 100_000) => {
+                Err("full.trials is at most 100000")
             }
             () if !(self.incremental.rate > 0.0 && self.incremental.rate <= 1.0) => {
                 Err("incremental.rate is a share of the learning rate, above 0 to 1")
@@ -137,7 +154,12 @@ mod tests {
         let without = DEFAULT_TOML.split("# ── The cycle").next().unwrap();
         let rest = DEFAULT_TOML.split_once("# ── Model card").unwrap().1;
         assert_eq!(Study::parse(&format!("{without}# ── Model card{rest}")).unwrap().cycle, Cycle::default());
-        for wrong in ["changed_people = 2", "incremental = { rate = 0 }", "worse_by = { f1_common = -1 }"] {
+        for wrong in [
+            "changed_people = 2",
+            "full = { trials = 100001 }",
+            "incremental = { rate = 0 }",
+            "worse_by = { f1_common = -1 }",
+        ] {
             let text = format!("{without}[cycle]\n{wrong}\n# ── Model card{rest}");
             assert!(Study::parse(&text).unwrap_err().to_string().contains("[cycle]"), "{wrong}");
         }

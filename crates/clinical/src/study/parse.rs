@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     Abstention, Accepts, Alarm, Card, Category, Choice, Cycle, Feature, FewShot, Gate, Imbalance, Input,
-    Kind, Learner, Lightgbm, Mlp, NumberWords, Predictor, RarityLabels, Resampling, Scaling, Search,
+    Kind, Learner, Lightgbm, Mlp, NumberWords, Orphan, Predictor, RarityLabels, Resampling, Scaling, Search,
     SeverityClass, Split, Study, StudyError, Targets, Training, Verification, Xgboost,
 };
 use crate::note::{NoteField, NoteTerm, Reading, Vocabulary};
@@ -34,6 +34,8 @@ struct RawStudy {
     mlp: Mlp,
     #[serde(default)]
     few_shot: FewShot,
+    #[serde(default)]
+    orphan: Orphan,
     #[serde(default)]
     imbalance: Imbalance,
     #[serde(default)]
@@ -195,6 +197,7 @@ pub(super) fn study(source: &str) -> Result<Study, StudyError> {
         lightgbm: raw.lightgbm,
         mlp: raw.mlp,
         few_shot: raw.few_shot,
+        orphan: raw.orphan,
         imbalance: raw.imbalance,
         search: raw.search,
         alarm: raw.alarm,
@@ -663,6 +666,7 @@ terms = [{ code = "HP:0002240", es = ["hepatomegalia", "hígado grande"] }, { co
             ("share = 0.2", "share = 1.0", "[imbalance]: `share`"),
             ("neighbours = 5", "neighbours = 0", "[imbalance]: `neighbours`"),
             ("steps = 1500", "steps = 0", "[imbalance]: `gan.steps`"),
+            ("prior = \"cases\"", "prior = \"guess\"", "unknown variant `guess`"),
             ("folds = 5", "folds = 5\nfold = 5", "unknown field"),
         ] {
             let text = DEFAULT_TOML.replacen(from, to, 1);

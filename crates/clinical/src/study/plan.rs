@@ -77,6 +77,24 @@ impl FewShot {
     }
 }
 
+/// How orphan diseases stand beside each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Orphan {
+    pub prior: Prior,
+}
+
+/// How frequent each orphan disease is taken to be among the orphan ones. How frequent they are together is always counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prior {
+    /// As the confirmed cases are.
+    #[default]
+    Cases,
+    /// As Orphanet's point prevalence says.
+    Prevalence,
+}
+
 /// When a patient is reported as suspected orphan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -12,6 +12,7 @@ use crate::cli::Global;
 use crate::config::Config;
 use crate::deployment::{self, Deployment};
 use crate::output::{self, Done};
+use crate::pipeline::publish;
 use crate::pipeline::score::Scorer;
 
 /// How one check ended.
@@ -275,7 +276,15 @@ fn transport(deployment: &Deployment, findings: &mut Findings) {
 
 fn predictions(deployment: &Deployment, findings: &mut Findings) {
     match PredictionReader::open(&deployment.data_dir.join("predictions")).check() {
-        Ok(check) if check.is_sound() => findings.well("log", format!("{} predictions", check.records)),
+        Ok(check) if check.is_sound() => match publish::put_back(deployment) {
+            Ok(logs) if logs.is_empty() => findings.well("log", format!("{} predictions", check.records)),
+            Ok(logs) => findings.wrong(
+                "log",
+                format!("{} prediction logs do not hold the answer that was published last: put back from a backup?", logs.len()),
+                "hoofbeat dataset publish --anew compares all answers with the published ones and goes on",
+            ),
+            Err(error) => findings.wrong("log", format!("{error:#}"), "see the check of the lake"),
+        },
         Ok(check) => findings.wrong(
             "log",
             format!("{} damaged places in the prediction log", check.damage.len()),

@@ -8,19 +8,17 @@ use crate::cli::{Evaluate, EvaluatedSet, Global};
 use crate::commands::report;
 use crate::deployment::Deployment;
 use crate::output::{self, Done};
-use crate::pipeline::evaluate::{self, Evaluation};
-use crate::pipeline::promote::{self, act};
-use crate::pipeline::score::Scorer;
-use crate::pipeline::{cohort, notes};
+use crate::pipeline::evaluate;
+use crate::pipeline::promote;
 
 /// Exit status 3 when the study's gates do not hold on the evaluated set.
 pub(super) fn run(global: &Global, command: &Evaluate) -> Result<Done> {
     let deployment = Deployment::open(global)?;
     let model = deployment.model(&command.model)?;
     let (measured, opened) = match command.set {
-        EvaluatedSet::Validation => (validation(&deployment, &model)?, None),
+        EvaluatedSet::Validation => (evaluate::validation(&deployment, &model)?, None),
         EvaluatedSet::Test => {
-            let measure = || measure(&deployment, &model, Set::Test);
+            let measure = || evaluate::of_model(&deployment, &model, Set::Test);
             let opened = evaluate::open_test(&deployment, model.version, measure)?;
             let (at, by) = (opened.opening.opened_at.to_string(), opened.opening.opened_by);
             (opened.report, Some(json!({ "at": at, "by": by, "earlier": opened.earlier })))
@@ -52,23 +50,4 @@ fn text(value: &Value, measured: &Value) -> String {
     text += &report::figures(measured);
     text += &report::details(measured);
     text + "gates\n" + &report::gates(&json!({ "verdicts": measured["gates"] }))
-}
-
-/// Measures on validation and keeps the report.
-fn validation(deployment: &Deployment, model: &registry::Model) -> Result<Value> {
-    let report = serde_json::to_value(measure(deployment, model, Set::Validation)?)?;
-    act(deployment, "evaluate --set validation", |act| {
-        Ok(deployment.registry.record_evaluation(model.version, &report, act)?)
-    })?;
-    Ok(report)
-}
-
-/// Counts the model's dataset version under the model's own study, and measures on one set.
-fn measure(deployment: &Deployment, model: &registry::Model, set: Set) -> Result<Evaluation> {
-    let scorer = Scorer::open(deployment, model)?;
-    let version = deployment.lake.version(model.dataset_version)?;
-    let (cohort, ..) = cohort::tally(deployment, scorer.study(), version.version)?;
-    let mut evaluation = evaluate::evaluate(&scorer, &cohort, set, &version)?;
-    evaluation.notes = notes::measure(&deployment.lake, &scorer, version.version, set)?;
-    Ok(evaluation)
 }

@@ -17,7 +17,8 @@ use crate::cli::{CardFormat, Global, Model};
 use crate::commands::report;
 use crate::deployment::{self, Deployment};
 use crate::output::{self, Done};
-use crate::pipeline::{export, promote, score::Scorer, trials};
+use crate::pipeline::promote::{self, Judged};
+use crate::pipeline::{export, score::Scorer, trials};
 
 /// Trials that `show` lists.
 const BEST_TRIALS: usize = 5;
@@ -173,9 +174,12 @@ fn promote_model(
     reason: &str,
     over: bool,
 ) -> Result<Done> {
-    if model.stage == Stage::Candidate {
-        if !over {
-            let gates = promote::judged(deployment, model)?;
+    // A champion of before has been judged; and who took the responsibility for a model's gates once, has it.
+    let new = matches!(model.stage, Stage::Candidate | Stage::Validated);
+    if new && !promote::was_overridden(model) {
+        let Judged { hold, verdicts: gates } = promote::judged(deployment, model)?;
+        let passed = hold && model.stage != Stage::Candidate;
+        if !passed && !over {
             output::print(
                 global.json,
                 &json!({ "model": model.version, "promoted": false, "gates": gates }),
@@ -189,7 +193,9 @@ fn promote_model(
             )?;
             return Ok(Done::NotHeld);
         }
-        promote::override_gates(deployment, model, reason)?;
+        if !passed {
+            promote::override_gates(deployment, model, reason)?;
+        }
     }
     let promotion = promote::promote(deployment, model, Replaces::Any, reason)?;
     output::print(global.json, &promotion, || match (promotion.changed, promotion.previous) {

@@ -1,15 +1,16 @@
 //! `hoofbeat retrain`: one turn of the cycle.
 
 use ::evaluate::Figure;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::json;
 
-use crate::cli::{Global, Retrain, RetrainMode};
+use crate::cli::{Global, Learner, Retrain, RetrainMode};
 use crate::commands::report;
 use crate::deployment::Deployment;
 use crate::output::{self, Done, table};
 use crate::pipeline::orphan::Tally;
-use crate::pipeline::retrain::{self, Cases, DecisionKind, Measured, Mode, Request, Turn};
+use crate::pipeline::retrain::{self, Cases, DecisionKind, Measured, Mode, Request, Searching, Turn};
+use crate::pipeline::trials;
 
 impl From<RetrainMode> for Mode {
     fn from(mode: RetrainMode) -> Mode {
@@ -23,8 +24,14 @@ impl From<RetrainMode> for Mode {
 
 /// Exit status 3 when the gates do not hold for the challenger: the champion stays.
 pub(super) fn run(global: &Global, command: &Retrain) -> Result<Done> {
+    if command.mode != RetrainMode::Full && (command.trials.is_some() || command.learner.is_some()) {
+        bail!("--trials and --learner belong to --mode full: the other modes keep the champion's settings");
+    }
     let deployment = Deployment::open(global)?;
-    let turn = retrain::turn(&deployment, command.mode.into(), &Request::by_hand(), command.dry_run)?;
+    let learner = command.learner.map(Learner::named);
+    let searching = Searching { trials: command.trials, learner };
+    let (mode, request) = (command.mode.into(), Request::by_hand());
+    let turn = retrain::searching_turn(&deployment, mode, searching, &request, command.dry_run)?;
     output::print(global.json, &turn, || text(&turn))?;
     Ok(Done::held(turn.challenger.as_ref().is_none_or(|challenger| challenger.gates_hold)))
 }
@@ -37,6 +44,7 @@ fn text(turn: &Turn) -> String {
             batch.added, turn.since_dataset_version, batch.of_reviews, turn.dataset_version
         )],
     };
+    lines.extend(turn.search.as_ref().map(|found| trials::found_text(found).trim_end().to_owned()));
     match &turn.challenger {
         None => lines.push(format!("nothing to learn: {} stays the champion", turn.champion)),
         Some(challenger) => lines.extend(challenger_text(turn, challenger)),

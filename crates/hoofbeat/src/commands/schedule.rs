@@ -12,7 +12,7 @@ use crate::output::{self, Done, table};
 use crate::pipeline::schedule;
 
 pub(super) fn run(global: &Global, command: &Schedule) -> Result<Done> {
-    let deployment = Deployment::open(global)?;
+    let deployment = Deployment::open(global)?.in_charge();
     match command {
         Schedule::List { limit } => list(global, &deployment, *limit),
         Schedule::RunDue { now } => {
@@ -86,7 +86,7 @@ fn job_table(jobs: &[Job]) -> String {
 
 /// Works off one attempt of a job; what came of it is the job's.
 pub(super) fn work(global: &Global, job: u64, attempt: u32) -> Result<Done> {
-    let deployment = Deployment::open(global)?;
+    let deployment = Deployment::open(global)?.in_charge();
     let outcome = schedule::work(&deployment, Attempt { job, number: attempt })?;
     output::print(global.json, &outcome, || format!("job {job} is done"))?;
     Ok(Done::Well)

@@ -12,14 +12,14 @@ use evaluate::{
 use lake::DatasetVersion;
 use learn::verify::Verification;
 use prepare::{Cohort, Set};
-use registry::{Act, ModelVersion, TestOpening};
+use registry::{Act, Model, ModelVersion, TestOpening};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::notes::NoteFigures;
+use super::notes::{self, NoteFigures};
 use super::promote::act;
 use super::score::Scorer;
-use super::verify;
+use super::{cohort, verify};
 use crate::deployment::Deployment;
 
 /// Everything measured on one set.
@@ -43,7 +43,10 @@ pub struct Evaluation {
     /// What notes add on the set's cases that have one; all other figures are of the structured model alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<NoteFigures>,
-    /// The study's gates, judged on these figures.
+    /// Digest of the study that judged; none of reports from before models had a judge beside themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_by: Option<String>,
+    /// That study's gates, judged on these figures.
     pub gates: Vec<Verdict>,
     /// Every possible patient, where the model has a table.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,8 +66,15 @@ pub struct Truth {
     pub macro_f1_without_alarm: f64,
 }
 
-/// Measures a model on one set of a counted cohort.
-pub fn evaluate(scorer: &Scorer, cohort: &Cohort, set: Set, dataset: &DatasetVersion) -> Result<Evaluation> {
+/// Measures a model on one set of a counted cohort. `judge`: the study whose gates and limits it has to pass
+/// ([`Deployment::study_in_force`]).
+pub fn evaluate(
+    scorer: &Scorer,
+    cohort: &Cohort,
+    set: Set,
+    dataset: &DatasetVersion,
+    judge: &Study,
+) -> Result<Evaluation> {
     let study = scorer.study();
     let answered = Answered::of(scorer, cohort, set)?;
     let bootstrap = Bootstrap { seed: study.split.seed, ..Bootstrap::default() };
@@ -73,14 +83,14 @@ pub fn evaluate(scorer: &Scorer, cohort: &Cohort, set: Set, dataset: &DatasetVer
         let beside = scope.spawn(|| {
             let subgroups = subgroups(study, &answered.cells, &answered.members)?;
             let limit = answered.limit(study, &bootstrap)?;
-            Ok((limit, subgroups, truth(scorer, dataset)?, verify::verify(scorer, cohort)?))
+            Ok((limit, subgroups, truth(scorer, dataset)?, verify::verify(scorer, cohort, judge)?))
         });
         let report = evaluate::evaluate(&answered.cells, &bootstrap);
         (report, beside.join().unwrap_or_else(|_| Err(anyhow!("an evaluating thread failed"))))
     });
     let (report, (input_limit, subgroups, truth, verification)) = (report?, beside?);
     let inputs = input_limit.macro_f1_within_reach(study.targets.f1_common);
-    let gates = evaluate::judge(&study.gates, &report.figures, &subgroups);
+    let gates = evaluate::judge(&judge.gates, &report.figures, &subgroups);
     Ok(Evaluation {
         set,
         dataset_version: dataset.version,
@@ -91,10 +101,31 @@ pub fn evaluate(scorer: &Scorer, cohort: &Cohort, set: Set, dataset: &DatasetVer
         report,
         input_limit,
         inputs,
+        judged_by: Some(judge.digest()),
         gates_hold: evaluate::hold(&gates) && verification.as_ref().is_none_or(|found| found.holds),
         gates,
         verification,
     })
+}
+
+/// Counts a model's dataset version under its own study, and measures it on one set.
+pub fn of_model(deployment: &Deployment, model: &Model, set: Set) -> Result<Evaluation> {
+    let scorer = Scorer::open(deployment, model)?;
+    let version = deployment.lake.version(model.dataset_version)?;
+    let (cohort, ..) = cohort::tally(deployment, scorer.study(), version.version)?;
+    let judge = deployment.study_in_force(scorer.study())?;
+    let mut evaluation = evaluate(&scorer, &cohort, set, &version, &judge)?;
+    evaluation.notes = notes::measure(&deployment.lake, &scorer, version.version, set)?;
+    Ok(evaluation)
+}
+
+/// The same on validation, and keeps the report.
+pub fn validation(deployment: &Deployment, model: &Model) -> Result<Value> {
+    let report = serde_json::to_value(of_model(deployment, model, Set::Validation)?)?;
+    act(deployment, "evaluate --set validation", |act| {
+        Ok(deployment.registry.record_evaluation(model.version, &report, act)?)
+    })?;
+    Ok(report)
 }
 
 /// Two models beside each other on the same patients.

@@ -5,7 +5,7 @@ use registry::{Act, Model, Promotion, Replaces};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::evaluate::Evaluation;
+use super::evaluate::{self, Evaluation};
 use crate::deployment::{self, Deployment};
 
 /// Marks a candidate validated when its gates hold on the validation set.
@@ -20,12 +20,26 @@ pub fn judge(deployment: &Deployment, model: &Model, evaluation: &Evaluation) ->
     Ok(true)
 }
 
-/// The verdicts of a candidate's latest evaluation.
-pub fn judged(deployment: &Deployment, model: &Model) -> Result<Value> {
+/// The gates of the study that is in force now.
+#[derive(Debug)]
+pub struct Judged {
+    pub hold: bool,
+    pub verdicts: Value,
+}
+
+/// How a model stands to them: by its latest evaluation, and by a new one where another study judged then.
+pub fn judged(deployment: &Deployment, model: &Model) -> Result<Judged> {
     let evaluations = deployment.registry.evaluations(model.version)?;
     let latest =
         evaluations.first().context("the model was never evaluated: `hoofbeat evaluate` does that")?;
-    Ok(json!({ "verdicts": latest.report["gates"] }))
+    let own =
+        deployment.study_of(model).with_context(|| format!("the study of {} is gone", model.version))?;
+    let judge = deployment.study_in_force(&own)?.digest();
+    let report = match latest.report["judged_by"] == judge {
+        true => latest.report.clone(),
+        false => evaluate::validation(deployment, model)?,
+    };
+    Ok(Judged { hold: held(&report), verdicts: json!({ "verdicts": report["gates"] }) })
 }
 
 /// A person takes the responsibility that the gates refused; the reason is kept in the audit.
@@ -33,7 +47,7 @@ pub fn override_gates(deployment: &Deployment, model: &Model, reason: &str) -> R
     if reason.trim().is_empty() {
         bail!("overriding gates needs a reason");
     }
-    let mut gates = judged(deployment, model)?;
+    let mut gates = judged(deployment, model)?.verdicts;
     gates["overridden"] = json!({ "by": deployment::actor(), "reason": reason });
     act(deployment, reason, |act| Ok(deployment.registry.validate(model.version, &gates, act)?))?;
     Ok(())

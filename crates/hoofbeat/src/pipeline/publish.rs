@@ -7,20 +7,25 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clinical::{Rarity, Study, Warning};
-use lake::predictions::{self, PredictionReader};
+use lake::predictions::{self, Mark, PredictionReader};
 use lake::{LakeError, OutcomeRow, PredictionLayout, PredictionPublication, PredictionRow};
 use registry::ConfirmedOutcome;
 use serde::Serialize;
 use serve::Record;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
 
 use crate::deployment::Deployment;
 
 /// Answers in one commit, at most: what a kill makes to be read again.
 const ANSWERS: u64 = 1 << 21;
+/// A log that is not the one that was read.
+const PUT_BACK: &str = "the prediction log does not hold the answer that was published last: it was put back from a backup, or \
+                        another one publishes under its name; `hoofbeat dataset publish --anew` compares all its answers with the \
+                        published ones, adds what is missing and goes on from there";
 /// The same of outcomes, which are few and wait in memory.
 const OUTCOMES: u32 = 20_000;
 
@@ -72,21 +77,24 @@ fn is_busy(error: &anyhow::Error) -> bool {
 }
 
 fn answers(deployment: &Deployment, anew: bool, published: &mut Published) -> Result<()> {
-    let dir = deployment.data_dir.join("predictions");
-    if !dir.exists() {
-        return Ok(());
+    let log = PredictionReader::open(&deployment.data_dir.join("predictions"));
+    let sources = Source::all(deployment, &log)?;
+    let studies = if sources.is_empty() { return Ok(()) } else { Studies::of(deployment)? };
+    sources.iter().try_for_each(|source| answers_of(deployment, source, &studies, anew, published))
+}
+
+/// Numbers of the logs that do not hold what was published of them: see [`PUT_BACK`].
+pub fn put_back(deployment: &Deployment) -> Result<Vec<u32>> {
+    let log = PredictionReader::open(&deployment.data_dir.join("predictions"));
+    let mut found = Vec::new();
+    for source in Source::all(deployment, &log)? {
+        if let Some(mark) = deployment.lake.published_up_to(&source.feed)?
+            && !log.holds(mark)?
+        {
+            found.push(source.number);
+        }
     }
-    let (identity, log) = (predictions::identity(&dir)?, PredictionReader::open(&dir));
-    let studies = Studies::of(deployment)?;
-    for number in log.logs()? {
-        // The first log was once the only one.
-        let feed = match number {
-            0 => format!("prediction-log {identity}"),
-            _ => format!("prediction-log {identity} {number:03}"),
-        };
-        answers_of(deployment, &Source { log: &log, number, feed }, &studies, anew, published)?;
-    }
-    Ok(())
+    Ok(found)
 }
 
 /// One server's log.
@@ -95,6 +103,26 @@ struct Source<'a> {
     number: u32,
     /// Its name for ever.
     feed: String,
+}
+
+impl<'a> Source<'a> {
+    /// Those that there are.
+    fn all(deployment: &Deployment, log: &'a PredictionReader) -> Result<Vec<Source<'a>>> {
+        let dir = deployment.data_dir.join("predictions");
+        if !dir.exists() {
+            return Ok(Vec::new());
+        }
+        let identity = predictions::identity(&dir)?;
+        let source = |number| {
+            // The first log was once the only one.
+            let feed = match number {
+                0 => format!("prediction-log {identity}"),
+                _ => format!("prediction-log {identity} {number:03}"),
+            };
+            Source { log, number, feed }
+        };
+        Ok(log.logs()?.into_iter().map(source).collect())
+    }
 }
 
 fn answers_of(
@@ -108,19 +136,18 @@ fn answers_of(
     loop {
         let mut publication = deployment.lake.publish_predictions(feed, &studies.layout)?;
         // Answers that may be there already; then all must come in one commit, since a place in the log tells no more.
-        let mut known = None;
-        let mut after = publication.after();
-        if let Some(place) = after
-            && (anew || !log.holds(place)?)
-        {
-            tracing::warn!("the prediction log is compared with the published answers from its beginning");
-            (known, after) = (Some(deployment.lake.published_predictions()?), None);
+        let (mut known, mut after) = (None, publication.after());
+        if let Some(mark) = after {
+            if anew {
+                (known, after) = (Some(deployment.lake.published_predictions()?), None);
+            } else {
+                ensure!(log.holds(mark)?, PUT_BACK);
+            }
         }
         let is_full = |rows: u64| known.is_none() && rows >= ANSWERS;
         let mut reached = None;
         for record in log.scan_durable(*number, after)? {
             let (id, bytes) = record?;
-            reached = predictions::place(id);
             let name = id.to_string();
             if known.as_ref().is_none_or(|known| !known.contains(&name)) {
                 let record = Record::from_bytes(&bytes);
@@ -128,13 +155,15 @@ fn answers_of(
                 let named = studies.push(&mut publication, &name, &record);
                 published.without_study += u64::from(!named.with_context(|| format!("prediction {id}"))?);
             }
+            reached = Some((id, bytes));
             if is_full(publication.rows()) {
                 break;
             }
         }
         let full = is_full(publication.rows());
-        if let Some(place) = reached {
-            published.predictions += publication.commit(place)?.rows;
+        let reached = reached.and_then(|(id, bytes)| Mark::of(id, &bytes));
+        if reached.is_some() || known.is_some() {
+            published.predictions += publication.commit(reached)?.rows;
         }
         if !full {
             return Ok(());
@@ -264,6 +293,14 @@ pub(super) fn time_of(record: &[u8]) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(&logged.at, &Rfc3339).ok()
 }
 
+/// A clock that was set back is forgiven this much: answers are logged in the order in which they become durable.
+const SLACK: time::Duration = time::Duration::HOUR;
+
+/// The newest logged answers of all servers, at most so many, oldest first. Costs what they are, however long the log is.
+pub(super) fn newest_answers(log: &PredictionReader, most: usize) -> Result<Vec<Uuid>> {
+    Ok(log.newest(most, time_of, SLACK)?)
+}
+
 /// The logged answers from about `from` until about `to` (none: until now), log by log; earlier and later ones may be among them. Costs what
 /// the stretch holds, however long the log is.
 pub(super) fn answers_between(
@@ -271,8 +308,7 @@ pub(super) fn answers_between(
     from: OffsetDateTime,
     to: Option<OffsetDateTime>,
 ) -> Result<predictions::Scan> {
-    // Answers are logged in the order in which they become durable; a clock that was set back is forgiven an hour.
-    Ok(log.scan_between(time_of, from, to, time::Duration::HOUR)?)
+    Ok(log.scan_between(time_of, from, to, SLACK)?)
 }
 
 /// Microseconds since 1970-01-01T00:00:00Z.

@@ -36,19 +36,19 @@ pub struct Found {
     pub plans: BTreeMap<&'static str, f64>,
 }
 
-/// Searches; goes on where an interrupted search of the same run stopped.
+/// Searches; goes on where an interrupted search of the same run stopped. Without a run nothing is kept.
 pub fn search(
     deployment: &Deployment,
     training: &Training,
     resampled: &BTreeMap<Resampling, Vec<Augmented>>,
     asked: Asked,
     trainer: &Trainer,
-    run: &str,
+    run: Option<&str>,
 ) -> Result<Found> {
     let study = deployment.study.as_ref();
     let space = Space::of_study(study, asked.learner)?;
     let plans = space.plans(study);
-    let past = past(deployment, run)?;
+    let past = run.map(|run| past(deployment, run)).transpose()?.unwrap_or_default();
     let resumed = past.len();
     let (started, budget) = (Instant::now(), study.search.time_budget_s.map(Duration::from_secs));
     let go_on = || budget.is_none_or(|budget| started.elapsed() < budget);
@@ -65,8 +65,8 @@ pub fn search(
         let objective = CrossValidation::new(study, training, resampled, asked.seed, trainer);
         search::run::<anyhow::Error>(&plan, &objective, past, &go_on, &mut |event| {
             let seconds = show.event(event);
-            match event {
-                Event::Ended(trial) => keep(deployment, run, trial, seconds),
+            match (event, run) {
+                (Event::Ended(trial), Some(run)) => keep(deployment, run, trial, seconds),
                 _ => Ok(()),
             }
         })?

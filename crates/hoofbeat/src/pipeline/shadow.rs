@@ -58,7 +58,9 @@ pub fn decide(deployment: &Deployment, job: &Job) -> Result<Value> {
     let previous = change.previous.context("a shadow period without a champion")?;
     let counted = count(deployment, &change)?;
     let model = deployment.registry.model(change.model)?;
-    let bound = deployment.study_of(&model).map_or(0.0, |study| study.cycle.changed_people);
+    let own =
+        deployment.study_of(&model).with_context(|| format!("the study of {} is gone", change.model))?;
+    let bound = deployment.study_in_force(&own)?.cycle.changed_people;
     let share = counted.changed as f64 / counted.patients.max(1) as f64;
     let told = format!(
         "{} of {} served patients would have been answered otherwise",

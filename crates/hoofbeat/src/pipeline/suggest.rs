@@ -1,6 +1,6 @@
 //! Suggest: served patients without an outcome -> reviews of those whose outcome would teach most.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use anyhow::{Context, Result};
 use clinical::{Patient, Rarity};
@@ -9,11 +9,9 @@ use learn::active::{self, Candidate, Merit};
 use registry::{Choice, NewSuggestion};
 use serde::Serialize;
 use serve::Record;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-use uuid::Uuid;
 
 use super::promote::act_as;
+use super::publish::newest_answers;
 use super::score::Scorer;
 use crate::deployment::Deployment;
 
@@ -77,27 +75,26 @@ fn choice(merit: Merit) -> Choice {
     }
 }
 
-/// The newest served patients that nothing is known of, as the champion sees them now, and the places of those that were
-/// asked about.
+/// Of the pool, the patients that nothing is known of, as the champion sees them now, and the places of those that were
+/// asked about; oldest first.
 fn served(
     deployment: &Deployment,
     scorer: &Scorer,
     reviewed: &HashSet<String>,
 ) -> Result<(Vec<Served>, Vec<Vec<f32>>)> {
     let log = PredictionReader::open(&deployment.data_dir.join("predictions"));
-    let pool = deployment.config.review.pool.max(1);
-    let (mut open, mut known) = (Newest::of(pool), Newest::of(pool));
-    for entry in log.scan()? {
-        let (id, bytes) = entry?;
+    let (mut open, mut known) = (Vec::new(), Vec::new());
+    for id in newest_answers(&log, deployment.config.review.pool)? {
+        // One that was erased meanwhile is nobody's.
+        let Some(bytes) = log.get(id)? else { continue };
         let record = Record::from_bytes(&bytes).context("a logged prediction cannot be read")?;
         if !record.fits(scorer.study()) {
             continue;
         }
-        let at = OffsetDateTime::parse(&record.at, &Rfc3339).context("a logged prediction has no time")?;
-        let (place, id) = ((at, id), id.to_string());
+        let id = id.to_string();
         let point = point(scorer, &record.values);
         if reviewed.contains(&id) {
-            known.add(place, point);
+            known.push(point);
             continue;
         }
         let cell = scorer.study().cell(&record.values);
@@ -110,32 +107,9 @@ fn served(
         };
         // What the doctor was told counts, not what today's model would say.
         let alarmed = record.prediction.rarity == Some(Rarity::Orphan);
-        open.add(place, Served { id, alarmed, candidate });
+        open.push(Served { id, alarmed, candidate });
     }
-    Ok((open.by_age(), known.by_age()))
-}
-
-/// The newest answers of all servers, whose logs are read one after the other.
-struct Newest<T> {
-    most: usize,
-    found: BTreeMap<(OffsetDateTime, Uuid), T>,
-}
-
-impl<T> Newest<T> {
-    fn of(most: usize) -> Self {
-        Newest { most, found: BTreeMap::new() }
-    }
-
-    fn add(&mut self, place: (OffsetDateTime, Uuid), one: T) {
-        self.found.insert(place, one);
-        if self.found.len() > self.most {
-            self.found.pop_first();
-        }
-    }
-
-    fn by_age(self) -> Vec<T> {
-        self.found.into_values().collect()
-    }
+    Ok((open, known))
 }
 
 /// The encoded row of a patient.
@@ -143,20 +117,4 @@ fn point(scorer: &Scorer, patient: &Patient) -> Vec<f32> {
     let mut row = Vec::with_capacity(scorer.model().preprocessor().width());
     scorer.model().preprocessor().encode_into(&scorer.study().levels(patient), &mut row);
     row
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_are_found_whichever_log_they_are_in() {
-        let at = |second: i64| OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(second);
-        let mut newest = Newest::of(3);
-        // The second log ended before the first.
-        for (n, second) in [(1, 10), (2, 40), (3, 50), (4, 20), (5, 45)] {
-            newest.add((at(second), Uuid::from_u128(n)), n);
-        }
-        assert_eq!(newest.by_age(), [2, 5, 3]);
-    }
 }

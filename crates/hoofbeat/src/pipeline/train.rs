@@ -168,6 +168,21 @@ fn begin(deployment: &Deployment, asked: Asked) -> Result<(String, Option<Claim>
 }
 
 fn fit(deployment: &Deployment, asked: Asked, run: &str) -> Result<Trained> {
+    let (made, search) = make_asked(deployment, asked, Some(run))?;
+    let model = register(deployment, &deployment.study, &made, run)?;
+    let (evaluation, report) = measure(deployment, &model, &made, run)?;
+    let gates_hold = promote::judge(deployment, &model, &evaluation)?;
+    let model = deployment.registry.model(model.version)?;
+    Ok(Trained { model, report, gates_hold, record: made.record, search })
+}
+
+/// Counts the dataset version, searches for settings where trials are asked for, and fits by what it found. Registers no
+/// model; `run` keeps the trials.
+pub(super) fn make_asked(
+    deployment: &Deployment,
+    asked: Asked,
+    run: Option<&str>,
+) -> Result<(Made, Option<Found>)> {
     let study = deployment.study.as_ref();
     let prepared = Prepared::of(deployment, study, asked.dataset_version, None)?;
     let search = match asked.trials {
@@ -190,12 +205,7 @@ fn fit(deployment: &Deployment, asked: Asked, run: &str) -> Result<Trained> {
         watched: Vec::new(),
         continued: None,
     };
-    let made = fitted(deployment, study, prepared, &order, asked.workers, None)?;
-    let model = register(deployment, study, &made, run)?;
-    let (evaluation, report) = measure(deployment, &model, &made, run)?;
-    let gates_hold = promote::judge(deployment, &model, &evaluation)?;
-    let model = deployment.registry.model(model.version)?;
-    Ok(Trained { model, report, gates_hold, record: made.record, search })
+    Ok((fitted(deployment, study, prepared, &order, asked.workers, None)?, search))
 }
 
 /// The synthetic cases that a search chooses between.
@@ -396,9 +406,9 @@ fn free_path(deployment: &Deployment, version: ModelVersion) -> String {
 fn measure(deployment: &Deployment, model: &Model, made: &Made, run: &str) -> Result<(Evaluation, Value)> {
     let task = deployment.progress.task("evaluating on validation", None);
     let scorer = Scorer::open(deployment, model)?;
-    let mut evaluation = evaluate::evaluate(&scorer, made.cohort(), Set::Validation, &made.prepared.dataset)?;
-    evaluation.notes =
-        notes::measure(&deployment.lake, &scorer, made.prepared.dataset.version, Set::Validation)?;
+    let (judge, dataset) = (deployment.study_in_force(scorer.study())?, &made.prepared.dataset);
+    let mut evaluation = evaluate::evaluate(&scorer, made.cohort(), Set::Validation, dataset, &judge)?;
+    evaluation.notes = notes::measure(&deployment.lake, &scorer, dataset.version, Set::Validation)?;
     drop(task);
     let report = serde_json::to_value(&evaluation)?;
     act(deployment, &format!("run {run}"), |act| {

@@ -8,13 +8,13 @@ use prepare::Cohort;
 
 use super::score::Scorer;
 
-/// Checks a model against what its study declares; `None` for a model without a table, which has no list of answers.
-pub fn verify(scorer: &Scorer, cohort: &Cohort) -> Result<Option<Verification>> {
+/// Checks a model against what the study that judges it declares; `None` for a model without a table, which has no list of answers.
+pub fn verify(scorer: &Scorer, cohort: &Cohort, judge: &Study) -> Result<Option<Verification>> {
     if scorer.model().table().is_none() {
         return Ok(None);
     }
     let answers = Answers::of(scorer.model())?;
-    Ok(Some(verify::verify(&answers, &people(scorer.study(), cohort)?)?))
+    Ok(Some(verify::verify(&answers, &people(scorer.study(), cohort)?, &judge.verification)?))
 }
 
 /// The confirmed cases of all three sets. Only their inputs are looked at, so the test set stays closed.

@@ -227,10 +227,12 @@ fn limits_hold_a_challenger_back_and_a_second_person_lets_one_through() {
     let deployment = caught_up();
     deployment.ok("synth --rows 1500 --seed 3 --out third.csv");
     deployment.ok("ingest third.csv --source reference");
-    // Nobody's answer may change: more than a study should ask, and enough to hold any challenger.
-    let strict = replaced(&small_study(), "changed_people = 0.20", "changed_people = 0.0");
-    deployment.write("strict.toml", &strict);
-    let held = deployment.run("--study strict.toml retrain --mode full --json").exits(3).json();
+    // Nobody's answer may change: more than a study should ask, and enough to hold any challenger, whatever a study of its
+    // own would allow.
+    let allowing = |share: &str| replaced(&small_study(), "changed_people = 0.20", share);
+    deployment.write("study.toml", &allowing("changed_people = 0.0"));
+    deployment.write("loose.toml", &allowing("changed_people = 1.0"));
+    let held = deployment.run("--study loose.toml retrain --mode full --json").exits(3).json();
     assert_eq!((&held["decision"], &held["challenger"]["promoted"]), (&json!("held"), &json!(false)));
     let because = held["because"].to_string();
     assert!(because.contains("the answer changes for") && because.contains("above 0.0 %"), "{because}");
@@ -239,6 +241,7 @@ fn limits_hold_a_challenger_back_and_a_second_person_lets_one_through() {
     assert_eq!(deployment.json("model show")["model"]["version"], "m-0002");
     assert_eq!(deployment.json("model show m-0003")["model"]["stage"], "candidate");
 
+    deployment.write("study.toml", &small_study());
     let configured = deployment.read("hoofbeat.toml") + "[cycle]\napproval = \"second_person\"\n";
     deployment.write("hoofbeat.toml", &configured);
     let rehearsed = deployment.json("retrain --mode incremental --dry-run");
@@ -266,6 +269,44 @@ fn limits_hold_a_challenger_back_and_a_second_person_lets_one_through() {
     let people = |extent: &str| changed[extent]["people"].as_f64().unwrap();
     assert!(people("changed") / people("all") < 0.10, "{changed}");
     deployment.assert_well();
+}
+
+#[test]
+fn a_looser_study_does_not_loosen_the_gates_that_judge_it() {
+    let deployment = caught_up();
+    deployment.write("loose.toml", &replaced(&small_study(), "at_least = 0.50", "at_least = 0.01"));
+    let bound = |report: &Value| {
+        let verdicts = report["validation"]["gates"].as_array().unwrap();
+        let gate = verdicts.iter().find(|verdict| verdict["rule"]["metric"] == "f1_common").unwrap();
+        gate["rule"]["bound"].as_f64().unwrap()
+    };
+    // The deployment names no study: the champion's judges.
+    let configured = deployment.read("hoofbeat.toml");
+    deployment.write("hoofbeat.toml", "");
+    let trained = deployment.run("--study loose.toml train --json").exits(0).json();
+    assert_eq!(bound(&trained), 0.50);
+    assert_eq!(trained["validation"]["judged_by"], deployment.json("model show")["model"]["study_hash"]);
+    assert_ne!(trained["validation"]["judged_by"], trained["model"]["study_hash"]);
+
+    // It names one: that judges, whatever the command works with.
+    deployment.write("hoofbeat.toml", &configured);
+    deployment.write("study.toml", &replaced(&small_study(), "at_least = 0.50", "at_least = 0.999"));
+    let refused = deployment.run("--study loose.toml train --json").exits(3).json();
+    assert_eq!(bound(&refused), 0.999);
+    let version = refused["model"]["version"].as_str().unwrap();
+    assert_eq!(deployment.run(&format!("evaluate {version} --json")).exits(3).json()["gates_hold"], false);
+    deployment.run(&format!("--study loose.toml model promote {version}")).exits(3);
+    // What the champion's study let pass before, the deployment's judges anew.
+    let passed = trained["model"]["version"].as_str().unwrap();
+    assert_eq!(deployment.json(&format!("model show {passed}"))["model"]["stage"], "validated");
+    deployment.run(&format!("model promote {passed}")).exits(3);
+    assert_eq!(deployment.json("model show")["model"]["version"], "m-0002");
+    deployment.ok(&format!("model promote {passed} --override-gates --reason known"));
+    let shown = deployment.json("model show")["model"].clone();
+    assert_eq!(
+        (&shown["version"], &shown["gates"]["overridden"]["reason"]),
+        (&json!(passed), &json!("known"))
+    );
 }
 
 /// The name under which the command line's requests are recorded.
@@ -388,6 +429,22 @@ fn reviews_are_suggested_resolved_and_fed_by_outcomes_from_the_command_line() {
     let added = deployment.json("outcome add outcomes.csv --source ehr");
     assert_eq!((&added["added"], &added["refused"]), (&json!(1), &json!(2)), "{added}");
     assert_eq!(deployment.json("outcome add outcomes.csv --source ehr")["known"], 1);
+
+    // Of a small pool, the newest answers alone are asked about.
+    let small = deployment.copy();
+    let pool = |size: u32| format!("study = \"study.toml\"\n[review]\npool = {size}\n");
+    small.write("hoofbeat.toml", &pool(7));
+    assert_eq!(small.json("review suggest -n 10 --seed 1")["candidates"], 7);
+    let asked = small.json("review list --state open");
+    let asked: Vec<&str> =
+        asked.as_array().unwrap().iter().map(|review| review["prediction_id"].as_str().unwrap()).collect();
+    assert!(
+        asked.len() == 7 && asked.iter().all(|id| ids[73..].iter().any(|newest| newest == id)),
+        "{asked:?}"
+    );
+    assert_eq!(small.json("review suggest -n 10 --seed 1")["candidates"], 0);
+    small.write("hoofbeat.toml", &pool(0));
+    assert!(small.run("review suggest").exits(1).reason().contains("[review] pool"));
 
     let opened = deployment.json("review suggest -n 10 --seed 1");
     assert_eq!(

@@ -141,12 +141,20 @@ fn a_server_publishes_by_itself_and_other_readers_read_it() {
     assert_eq!(deployment.json("dataset publish")["outcomes"], 0);
     assert_eq!(count(&deployment, "predictions"), 6);
     std::fs::rename(&copy, &log).unwrap();
-    deployment.json("dataset publish");
+    let noticed = |deployment: &Deployment| {
+        let refused = deployment.run("dataset publish").exits(1);
+        assert!(refused.reason().contains("dataset publish --anew"), "{}", refused.reason());
+        assert!(deployment.run("doctor").exits(3).stdout.contains("dataset publish --anew"));
+    };
+    noticed(&deployment);
+    // As long as the one that is lost: the log ends where it ended before.
     let server = Server::start(&deployment);
     predicted(&mut server.client(), None, 71);
     server.stop();
-    deployment.json("dataset publish");
+    noticed(&deployment);
+    assert_eq!(deployment.json("dataset publish --anew")["predictions"], 1);
     assert_eq!(count(&deployment, "predictions"), 7);
+    assert_eq!(deployment.json("dataset publish")["predictions"], 0);
 
     let engines =
         std::env::var_os("HOOFBEAT_ENGINES").map_or_else(|| repository().join(".engines"), Into::into);

@@ -120,6 +120,81 @@ fn killed_after(seen: &[String]) -> usize {
 }
 
 #[test]
+fn a_full_retraining_searches_and_goes_on_with_the_trials_of_a_killed_one() {
+    let whole = deployment();
+    whole.run("train --seed 3");
+    whole.ok("model promote m-0001 --override-gates --reason trying");
+    whole.ok("synth --rows 1000 --seed 5 --out more.csv");
+    whole.ok("ingest more.csv --source reference");
+    let refused = whole.run("retrain --mode incremental --trials 5").exits(1);
+    assert!(refused.reason().contains("belong to --mode full"), "{}", refused.reason());
+    let killed = whole.copy();
+    let done = |deployment: &Deployment, line: &str| {
+        let run = deployment.run(line);
+        // A gate may miss its bar on so few cases; what was searched is recorded all the same.
+        assert!([0, 3].contains(&run.code), "{}", run.stderr);
+        run.json()
+    };
+    let line = format!("retrain --mode full --learner xgboost --trials {TRIALS} --json");
+    let rehearsed = done(&whole, &format!("{line} --dry-run"));
+    assert_eq!(whole.json("run list").as_array().unwrap().len(), 1, "a dry run stores nothing");
+    let turn = done(&whole, &line);
+    let found = &turn["search"];
+    assert_eq!((&found["trials"], &found["resumed"]), (&json!(TRIALS), &json!(0)));
+    assert_eq!(rehearsed["search"], *found);
+    let change = &whole.json("model history")["changes"][0];
+    assert_eq!(change["evidence"]["search"], json!({ "asked": "xgboost", "found": found }));
+    let shown = whole.json("model show m-0002");
+    assert_eq!(shown["best_trials"][0]["metric"], found["winner"]["best_metric"]);
+    assert_eq!(whole.json("model reproduce m-0002")["identical"], true);
+
+    let (mut child, mut lines) = under_way(&killed, &line);
+    let mut seen: Vec<String> = Vec::new();
+    while killed_after(&seen) < 3 {
+        seen.push(lines.next().unwrap_or_else(|| panic!("it ended by itself:\n{}", seen.join("\n"))));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let again = done(&killed, &line);
+    let resumed = again["search"]["resumed"].as_u64().unwrap();
+    assert!((3..TRIALS as u64).contains(&resumed), "{resumed} trials were taken over");
+    for fact in ["winner", "parameters", "trials"] {
+        assert_eq!(again["search"][fact], found[fact], "{fact}");
+    }
+    assert_eq!(again["challenger"]["compared"], turn["challenger"]["compared"]);
+    let runs = killed.json("run list");
+    assert_eq!((&runs[1]["state"], &runs[0]["state"]), (&json!("failed"), &json!("succeeded")));
+    assert!(runs[1]["error"].as_str().unwrap().contains("interrupted"), "{runs}");
+    let trials = killed.json("run show")["trials"].as_array().unwrap().len();
+    assert_eq!(trials, TRIALS);
+    killed.assert_well();
+}
+
+#[test]
+fn a_study_says_whether_full_retrainings_search() {
+    let deployment = deployment();
+    deployment.run("train --seed 3");
+    deployment.ok("model promote m-0001 --override-gates --reason trying");
+    deployment.ok("synth --rows 1000 --seed 5 --out more.csv");
+    deployment.ok("ingest more.csv --source reference");
+    let rehearsed = |deployment: &Deployment, more: &str| {
+        let run = deployment.run(&format!("retrain --mode full --dry-run --json {more}"));
+        assert!([0, 3].contains(&run.code), "{}", run.stderr);
+        run.json()
+    };
+    assert_eq!(rehearsed(&deployment, "").get("search"), None, "it was not asked to");
+    let study = deployment.read("study.toml");
+    let asks =
+        replaced(&study, "# [cycle.full]\n# trials = 50 ", "[cycle.full]\nlearner = \"mlp\"\ntrials = 2 ");
+    let asks = replaced(&asks, "epochs = ", "epochs = 2 # ");
+    deployment.write("study.toml", &asks);
+    let found = &rehearsed(&deployment, "")["search"];
+    assert_eq!((&found["trials"], &found["parameters"]["learner"]), (&json!(2), &json!("mlp")));
+    // Who asks by hand says more than the study.
+    assert_eq!(rehearsed(&deployment, "--trials 0 --learner xgboost").get("search"), None);
+}
+
+#[test]
 fn trials_are_shown_by_run_and_by_model_and_none_are_made_unasked() {
     let deployment = deployment();
     let plain = deployment.run("train --seed 3 --json");

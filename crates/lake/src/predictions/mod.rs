@@ -13,6 +13,8 @@
 mod erase;
 mod frame;
 mod identity;
+mod mark;
+mod newest;
 mod queue;
 mod reader;
 mod segment;
@@ -32,6 +34,7 @@ use crate::lock::Lock;
 pub use erase::{erase, find, retain};
 pub use frame::MAX_PAYLOAD;
 pub use identity::identity;
+pub use mark::Mark;
 pub use reader::{Damage, LogCheck, PredictionReader, Scan};
 
 /// Why the prediction log could not do what was asked. No variant holds payload bytes.
@@ -57,11 +60,6 @@ impl LogError {
     fn io(path: &Path) -> impl FnOnce(std::io::Error) -> LogError + '_ {
         move |source| LogError::Io { path: path.to_owned(), source: Arc::new(source) }
     }
-}
-
-/// Where a record lies in its log, as a number that grows along it; `None` for an identifier that no log gives.
-pub fn place(id: Uuid) -> Option<i64> {
-    frame::Address::from_id(id).map(frame::Address::place)
 }
 
 /// Sizes of the log. The defaults suit a server.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::LogError;
 use super::frame::{self, Address, HEADER, Header, Span};
+use super::mark::{Mark, print};
 use super::segment::{self, MAGIC};
 
 /// Bytes of the one read that finds a record; a longer record costs a second one.
@@ -107,13 +108,17 @@ impl PredictionReader {
         if let Some(from) = from {
             segments.retain(|&segment| segment >= from.segment);
         }
-        Ok(Scan {
+        Ok(self.scan_of(segments, from, false))
+    }
+
+    pub(super) fn scan_of(&self, segments: Vec<u32>, after: Option<Address>, durable: bool) -> Scan {
+        Scan {
             dir: self.dir.clone(),
             segments: segments.into_iter(),
-            after: from,
-            durable: false,
+            after,
+            durable,
             ready: Vec::new().into_iter(),
-        })
+        }
     }
 
     /// The numbers of the logs that there are, ascending.
@@ -123,25 +128,20 @@ impl PredictionReader {
         Ok(logs)
     }
 
-    /// The records of one log after a [`place`] in it, oldest first, as far as they are durable now: what a power failure could still
+    /// The records of one log after a [`Mark`] in it, oldest first, as far as they are durable now: what a power failure could still
     /// take back is left for later.
-    pub fn scan_durable(&self, log: u32, after: Option<i64>) -> Result<Scan, LogError> {
-        let after = after.map(Address::at_place);
+    pub fn scan_durable(&self, log: u32, after: Option<Mark>) -> Result<Scan, LogError> {
+        let after = after.map(|mark| Address::at_place(mark.place));
         let mut segments = self.segments_of(log)?;
         segments.retain(|&segment| after.is_none_or(|after| segment >= after.segment));
-        Ok(Scan {
-            dir: self.dir.clone(),
-            segments: segments.into_iter(),
-            after,
-            durable: true,
-            ready: Vec::new().into_iter(),
-        })
+        Ok(self.scan_of(segments, after, true))
     }
 
-    /// Whether a record that lay at a [`place`] may have gone on schedule: it lies there, it was erased, or its segment is
-    /// older than all that its log has. If not, the log was put back to an earlier state.
-    pub fn holds(&self, place: i64) -> Result<bool, LogError> {
-        let address = Address::at_place(place);
+    /// Whether a log still is the one that was read up to a [`Mark`]: that very record lies there, one that was erased does, or
+    /// its segment, older than all that the log has, has gone on schedule. If not, the log was put back to an earlier
+    /// state, and may have grown again since.
+    pub fn holds(&self, mark: Mark) -> Result<bool, LogError> {
+        let address = Address::at_place(mark.place);
         let segments = self.segments_of(segment::log_of(address.segment))?;
         if segments.first().is_none_or(|first| address.segment < *first) {
             return Ok(!segments.is_empty());
@@ -149,8 +149,13 @@ impl PredictionReader {
         let Some(bytes) = read_segment(&self.dir, address.segment, address.offset)? else {
             return Ok(false);
         };
-        let first = frame::walk(&bytes, 0).next();
-        Ok(matches!(first, Some(Span::Record { .. } | Span::Erased { .. })))
+        Ok(match frame::walk(&bytes, 0).next() {
+            Some(Span::Record { nonce, payload, .. }) => {
+                mark.print.is_none_or(|known| known == print(nonce, payload))
+            }
+            Some(Span::Erased { .. }) => true,
+            Some(Span::Damage { .. }) | None => false,
+        })
     }
 
     /// The records of all segments that may hold one from the times `from` until `to` (`None`: the end), log by log, oldest first. `time` reads a record's
@@ -178,13 +183,7 @@ impl PredictionReader {
             !ended && !not_begun
         });
         let segments: Vec<u32> = wanted.map(|(_, &segment)| segment).collect();
-        Ok(Scan {
-            dir: self.dir.clone(),
-            segments: segments.into_iter(),
-            after: None,
-            durable: false,
-            ready: Vec::new().into_iter(),
-        })
+        Ok(self.scan_of(segments, None, false))
     }
 
     /// The first record of a segment that was not erased.
@@ -246,7 +245,7 @@ impl PredictionReader {
         Ok(check)
     }
 
-    fn segments(&self) -> Result<Vec<u32>, LogError> {
+    pub(super) fn segments(&self) -> Result<Vec<u32>, LogError> {
         segment::list_or_none(&self.dir)
     }
 

@@ -83,7 +83,8 @@ impl Lake {
     pub fn publish_outcomes(&self, feed: &str) -> Result<OutcomePublication, LakeError> {
         let writer = self.served_writer()?;
         let writing = writer.swept_table(Served::Outcomes)?;
-        let after = if writing.table.exists()? { writing.table.taken_in(feed)? } else { None };
+        let taken_in = if writing.table.exists()? { writing.table.taken_in(feed)? } else { None };
+        let after = taken_in.map(|(place, _)| place);
         Ok(OutcomePublication { writing, feed: feed.to_owned(), after, rows: BTreeMap::new(), writer })
     }
 }
@@ -129,7 +130,7 @@ impl OutcomePublication {
             out.write(columns::outcomes(&all, self.rows.values().map(Waiting::row))?)?;
         }
         let files = out.finish()?;
-        table.exchange(&before, &files, Exchanged::UpTo { feed: &self.feed, place })?;
+        table.exchange(&before, &files, Exchanged::UpTo { feed: &self.feed, place, print: None })?;
         self.writer.put_together_if_many(&self.writing)?;
         Ok(Published { rows, corrected })
     }

@@ -3,10 +3,13 @@
 use super::columns::PredictionColumns;
 use super::{Published, Served, Writer, Writing};
 use crate::data_file::DataFiles;
+use crate::predictions::Mark;
 use crate::schema::{Column, prediction_columns};
-use crate::table::Exchanged;
+use crate::table::{Exchanged, Table};
 use crate::{Lake, LakeError};
 
+/// The place before all others: nothing was taken in.
+const NOWHERE: i64 = -1;
 /// Rows gathered before they go to the writer.
 const CHUNK_ROWS: usize = 1 << 14;
 
@@ -53,7 +56,7 @@ impl std::fmt::Debug for PredictionRow<'_> {
 pub struct PredictionPublication {
     writing: Writing,
     feed: String,
-    after: Option<i64>,
+    after: Option<Mark>,
     all_columns: Vec<Column>,
     columns: PredictionColumns,
     files: DataFiles,
@@ -69,6 +72,14 @@ impl std::fmt::Debug for PredictionPublication {
 }
 
 impl Lake {
+    /// The last answer of a feed that the table of predictions has.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub fn published_up_to(&self, feed: &str) -> Result<Option<Mark>, LakeError> {
+        reached(&self.served_table(Served::Predictions), feed)
+    }
+
     /// Begins to take in answers of `feed`, a name that one prediction log has for ever. What the log holds must be read after
     /// this, so that an answer that was erased meanwhile does not come back.
     ///
@@ -82,7 +93,7 @@ impl Lake {
         let all_columns = prediction_columns(&layout.inputs, &layout.severities)?;
         let writer = self.served_writer()?;
         let writing = writer.swept_table(Served::Predictions)?;
-        let after = if writing.table.exists()? { writing.table.taken_in(feed)? } else { None };
+        let after = reached(&writing.table, feed)?;
         Ok(PredictionPublication {
             feed: feed.to_owned(),
             after,
@@ -96,9 +107,15 @@ impl Lake {
     }
 }
 
+/// The last answer of a feed that a table has taken in.
+fn reached(table: &Table, feed: &str) -> Result<Option<Mark>, LakeError> {
+    let taken_in = if table.exists()? { table.taken_in(feed)? } else { None };
+    Ok(taken_in.map(|(place, print)| Mark { place, print }).filter(|mark| mark.place != NOWHERE))
+}
+
 impl PredictionPublication {
-    /// The place of the last answer that was taken in; `None`: none was.
-    pub fn after(&self) -> Option<i64> {
+    /// The last answer that was taken in; `None`: none was.
+    pub fn after(&self) -> Option<Mark> {
         self.after
     }
 
@@ -121,22 +138,23 @@ impl PredictionPublication {
         Ok(())
     }
 
-    /// Makes the answers part of the table, which has then taken in its feed up to `place`. Where there are many small files,
-    /// it also puts them together.
+    /// Makes the answers part of the table, which has then taken in its feed up to `reached`; `None`: it will begin anew. Where
+    /// there are many small files, it also puts them together.
     ///
     /// # Errors
     /// On any error but [`LakeError::Unsure`] the table is unchanged; repeating the publication is right in any case.
-    pub fn commit(mut self, place: i64) -> Result<Published, LakeError> {
+    pub fn commit(mut self, reached: Option<Mark>) -> Result<Published, LakeError> {
         if self.columns.len() > 0 {
             let chunk = self.columns.take()?;
             self.files.write(chunk)?;
         }
         let files = self.files.finish()?;
-        if !files.is_empty() || self.after != Some(place) {
+        if !files.is_empty() || self.after != reached {
             let table = &self.writing.table;
             table.create(&self.all_columns)?;
             table.add_columns(&self.all_columns)?;
-            table.exchange(&[], &files, Exchanged::UpTo { feed: &self.feed, place })?;
+            let Mark { place, print } = reached.unwrap_or(Mark { place: NOWHERE, print: None });
+            table.exchange(&[], &files, Exchanged::UpTo { feed: &self.feed, place, print })?;
             self.writer.put_together_if_many(&self.writing)?;
         }
         Ok(Published { rows: self.rows, corrected: 0 })

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use lake::predictions::{self, LogOptions, PredictionLog, PredictionReader};
+use lake::predictions::{self, LogOptions, Mark, PredictionLog, PredictionReader};
 use lake::{Lake, OutcomeRow, PredictionLayout, PredictionRow, Published, Retention, Served, columns};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use uuid::Uuid;
@@ -68,12 +68,15 @@ fn publish_of(lake: &Lake, dir: &Path, log: u32, limit: u64) -> Published {
                 inputs: &[Some((n % 100) as i32), Some((n % 2) as i32)],
             })
             .unwrap();
-        reached = predictions::place(id);
+        reached = Mark::of(id, &payload);
         if publication.rows() == limit {
             break;
         }
     }
-    reached.map_or(Published::default(), |place| publication.commit(place).unwrap())
+    match reached {
+        None => Published::default(),
+        reached => publication.commit(reached).unwrap(),
+    }
 }
 
 fn publish(lake: &Lake, dir: &Path) -> Published {
@@ -173,7 +176,7 @@ fn each_publication_brings_what_is_new_and_each_answer_once(site: &Site) {
     let mut publication =
         lake.publish_predictions(&feed, &layout(&["age_years", "gender", "glucose"])).unwrap();
     let record = PredictionReader::open(&dir).scan_durable(0, publication.after()).unwrap().next();
-    let (id, _) = record.unwrap().unwrap();
+    let (id, payload) = record.unwrap().unwrap();
     publication
         .push(&PredictionRow {
             prediction_id: &id.to_string(),
@@ -190,7 +193,7 @@ fn each_publication_brings_what_is_new_and_each_answer_once(site: &Site) {
             inputs: &[Some(1), Some(1), Some(99)],
         })
         .unwrap();
-    publication.commit(predictions::place(id).unwrap()).unwrap();
+    publication.commit(Mark::of(id, &payload)).unwrap();
     let files = lake.served_files(Served::Predictions).unwrap();
     assert!(
         files.schema.column_with_name("glucose").is_some()
@@ -313,7 +316,8 @@ fn retention_empties_and_deletes_segments_but_never_the_newest() {
     drop(log);
     let log = open_log(dir.path());
     assert!(more.iter().all(|id| log.get(*id).unwrap().is_some()));
-    assert!(predictions::place(more[0]) > predictions::place(ids[299]));
+    let place = |id| Mark::of(id, b"").unwrap().place;
+    assert!(place(more[0]) > place(ids[299]));
 }
 
 #[test]
@@ -345,7 +349,7 @@ fn a_log_that_was_put_back_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let ids = answer(&open_log(dir.path()), 0..40);
     let reader = PredictionReader::open(dir.path());
-    let last = predictions::place(ids[39]).unwrap();
+    let last = Mark::of(ids[39], b"39").unwrap();
     assert!(reader.holds(last).unwrap());
     predictions::erase(dir.path(), |payload| number(payload) == 39).unwrap();
     assert!(reader.holds(last).unwrap(), "an erased record keeps its place");
@@ -355,8 +359,76 @@ fn a_log_that_was_put_back_is_noticed() {
     segments.sort();
     let bytes = std::fs::read(segments.last().unwrap()).unwrap();
     std::fs::write(segments.last().unwrap(), &bytes[..bytes.len() / 2]).unwrap();
-    assert!(!reader.holds(last).unwrap());
+    assert!(!reader.holds(last).unwrap(), "it ends before the place");
     assert_eq!(predictions::identity(dir.path()).unwrap(), predictions::identity(dir.path()).unwrap());
+}
+
+#[test]
+fn a_log_that_was_put_back_and_has_grown_again_is_noticed_by_what_it_holds() {
+    let (dir, site) = (tempfile::tempdir().unwrap(), Site::local());
+    let (lake, copy) = (site.lake(), dir.path().join("copy"));
+    let lies = dir.path().join("000001.log");
+    answer(&open_log(dir.path()), 10..20);
+    std::fs::copy(&lies, &copy).unwrap();
+    answer(&open_log(dir.path()), 20..30);
+    assert_eq!(publish(&lake, dir.path()).rows, 20);
+    let feed = format!("{} 0", predictions::identity(dir.path()).unwrap());
+    let after = || lake.publish_predictions(&feed, &layout(&["age_years", "gender"])).unwrap().after();
+    let (reader, mark) = (PredictionReader::open(dir.path()), after().unwrap());
+    assert!(reader.holds(mark).unwrap());
+    // Records of the same lengths, so another one ends up at the same place.
+    std::fs::rename(&copy, &lies).unwrap();
+    let ids = answer(&open_log(dir.path()), 30..50);
+    assert_eq!(Mark::of(ids[9], b"39").unwrap().place, mark.place);
+    assert!(!reader.holds(mark).unwrap());
+    assert!(
+        reader.holds(Mark { print: None, ..mark }).unwrap(),
+        "before prints were kept it was not noticed"
+    );
+    // What was kept goes with the next publication, and a table may forget how far it has read.
+    assert_eq!(publish(&lake, dir.path()).rows, 10);
+    assert!(reader.holds(after().unwrap()).unwrap());
+    let publication = lake.publish_predictions(&feed, &layout(&["age_years", "gender"])).unwrap();
+    publication.commit(None).unwrap();
+    assert_eq!(after(), None);
+}
+
+#[test]
+fn the_newest_are_found_from_the_ends_of_all_logs() {
+    let dir = tempfile::tempdir().unwrap();
+    // Two servers at a time, each with a log of its own; the second one stopped early.
+    let (first, second) = (open_log(dir.path()), open_log(dir.path()));
+    for n in 0..200_u64 {
+        answer(&first, n * 20..n * 20 + 10);
+        if n < 150 {
+            answer(&second, n * 20 + 10..n * 20 + 20);
+        }
+    }
+    drop((first, second));
+    let reader = PredictionReader::open(dir.path());
+    let time = |payload: &[u8]| Some(number(payload) as i64);
+    let newest = |most: usize| -> Vec<u64> {
+        let ids = reader.newest(most, time, 0).unwrap();
+        ids.into_iter().map(|id| number(&reader.get(id).unwrap().unwrap())).collect()
+    };
+    let mut all = in_log_numbers(dir.path());
+    all.sort_unstable();
+    for most in [0, 1, 7, 150, 250, 10_000] {
+        assert_eq!(newest(most), all[all.len().saturating_sub(most)..], "{most}");
+    }
+    // What is too old is not read: it need not even be readable.
+    let mut segments: Vec<PathBuf> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    segments.retain(|path| path.extension().is_some());
+    segments.sort();
+    let oldest = &segments[..segments.len() / 2];
+    assert!(oldest.len() >= 4);
+    for path in oldest {
+        std::fs::remove_file(path).unwrap();
+        std::fs::create_dir(path).unwrap();
+    }
+    assert_eq!(newest(150), all[all.len() - 150..]);
+    assert!(reader.newest(10_000, time, 0).is_err());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::novelty::{NoveltyAlarm, NoveltyBudget, Population};
 use super::prototypes::Prototypes;
 use super::training::Episodes;
 use crate::combine::Disease;
+use crate::prior::Prior;
 use crate::profile::{Axis, Profiles, Tally};
 use crate::{Matrix, Result};
 
@@ -27,6 +28,8 @@ pub struct FewShotPlan {
     pub episodes: Option<Episodes>,
     /// False alarms that diseases first seen after training may raise.
     pub budget: NoveltyBudget,
+    /// How frequent orphan diseases are beside each other.
+    pub prior: Prior,
 }
 
 /// Patients as both learners of this half read them, row by row the same.
@@ -78,13 +81,14 @@ impl Half {
         counts: &Matrix<f64>,
         diseases: &[Disease],
     ) -> Result<Half> {
-        let profiles = Profiles::fit(axes, patients.levels, counts, diseases)?;
+        let profiles = Profiles::fit(axes, patients.levels, counts, diseases, plan.prior.clone())?;
         let network = match &plan.episodes {
             Some(episodes) if learnable(counts, diseases) => {
                 let coded = coded_counts(counts, diseases)?;
                 let episodes = Episodes { seed, ..episodes.clone() };
                 let (embedding, _) = Embedding::train(patients.x, &coded, &episodes)?;
                 let prototypes = Prototypes::fit(&embedding.embed(patients.x)?, &coded)?;
+                let prototypes = prototypes.weighed(plan.prior.clone());
                 Some(Network { embedding, prototypes, novelty: NoveltyAlarm::none() })
             }
             _ => None,

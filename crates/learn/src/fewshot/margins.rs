@@ -1,7 +1,7 @@
 //! Distances to probabilities: the rarity margin, the posterior over orphan diseases, what is new.
 //!
 //! The log density of a point z under disease j is l_j = t (-|z - c_j|^2 / 2 v_j - (dim / 2) ln v_j),
-//! its weight w_j the disease's share of the cases, and t the sharpness that makes the softmax of
+//! its weight w_j the disease's share of the cases ([`crate::prior`] may weigh orphan ones otherwise), and t the sharpness that makes the softmax of
 //! l_j + ln w_j mean what it says ([`Prototypes::calibrate`]).
 
 use super::counts::DiseaseCounts;

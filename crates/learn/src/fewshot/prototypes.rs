@@ -7,6 +7,7 @@ use super::embedding::Embedded;
 use super::network::DIM;
 use super::open_set::OpenSet;
 use super::prototype::{Case, Parent, Place, Point, Sums, far, squared_distance};
+use crate::prior::Prior;
 use crate::{Error, Result};
 
 /// One prototype per disease that has cases, in one embedding.
@@ -28,6 +29,8 @@ pub struct Prototypes {
     /// their sum is surer than it should be. Fitted, see [`Prototypes::calibrate`].
     pub(super) sharpness: f64,
     pub(super) open_set: OpenSet,
+    /// How frequent orphan diseases are beside each other.
+    pub(super) prior: Prior,
     pub(super) prototypes: Vec<Prototype>,
 }
 
@@ -134,10 +137,28 @@ impl Prototypes {
             ),
             sharpness: 1.0,
             open_set: OpenSet::default(),
+            prior: Prior::Cases,
             prototypes,
         };
         fitted.calibrate(z, counts)?;
         Ok(fitted)
+    }
+
+    /// The same with other weights of orphan diseases beside each other. What was calibrated stays as it was.
+    #[must_use]
+    pub fn weighed(mut self, prior: Prior) -> Prototypes {
+        self.prior = prior;
+        for at in 0..self.prototypes.len() {
+            self.know(at);
+        }
+        self
+    }
+
+    /// Looks up how frequent an orphan disease is.
+    fn know(&mut self, at: usize) {
+        if let Some(Prototype { disease, .. }) = self.prototypes.get(at).filter(|one| one.disease.orphan) {
+            self.prior.learn(&disease.code);
+        }
     }
 
     /// Digest of the embedding whose points these are.
@@ -340,6 +361,7 @@ impl Prototypes {
                     place,
                 };
                 self.prototypes.insert(at, new);
+                self.know(at);
                 at
             }
         };

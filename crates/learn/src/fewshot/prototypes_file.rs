@@ -9,6 +9,7 @@ use super::prototype::{Case, Parent, Point, Sums};
 use super::prototypes::{Prototype, Prototypes};
 use super::tensors::{Reader, Writer};
 use crate::Result;
+use crate::prior::Prior;
 
 const FILE: &str = "the prototypes";
 
@@ -16,6 +17,8 @@ const FILE: &str = "the prototypes";
 #[serde(deny_unknown_fields)]
 struct About {
     embedding: String,
+    #[serde(default, skip_serializing_if = "Prior::is_cases")]
+    prior: Prior,
     diseases: Vec<AboutDisease>,
 }
 
@@ -46,7 +49,11 @@ impl Prototypes {
             withdrawn: ids(&one.withdrawn),
             added: ids(&one.added),
         });
-        let about = About { embedding: self.embedding.to_string(), diseases: diseases.collect() };
+        let about = About {
+            embedding: self.embedding.to_string(),
+            prior: self.prior.clone(),
+            diseases: diseases.collect(),
+        };
         let mut writer = Writer::new(FILE);
         let counted = self.prototypes.iter().map(|one| &one.counted);
         let counted = counted.flat_map(|sums| [sums.count, sums.squares].into_iter().chain(sums.sum));
@@ -124,6 +131,7 @@ impl Prototypes {
             typical,
             sharpness,
             open_set,
+            prior: about.prior,
             prototypes,
         })
     }

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::network::DIM;
 use super::prototype::Place;
-use super::prototypes::Prototypes;
+use super::prototypes::{Prototype, Prototypes};
+use crate::prior::Weighed;
 
 /// Prototypes that are measured at a time.
 const LANES: usize = 8;
@@ -56,15 +57,22 @@ impl<'a> Ruler<'a> {
             blocks: Vec::new(),
             log_weights: Vec::new(),
         };
-        let all = prototypes.prototypes.iter();
         // A new disease is taken to be as frequent as a typical one until its cases say more: it is new, not rarer.
         let cases = |place: &Place, trained: bool| {
             if trained { place.count } else { place.count.max(prototypes.typical) }
         };
+        let weighed = prototypes.prototypes.iter().map(|one| Weighed {
+            code: Some(&one.disease.code),
+            orphan: one.disease.orphan,
+            cases: cases(&one.place, one.trained),
+        });
+        let weights = prototypes.prior.weights(&weighed.collect::<Vec<_>>());
+        let all = prototypes.prototypes.iter().zip(weights);
         for (orphan, trained) in [(false, true), (true, true), (true, false)] {
-            for prototype in all.clone().filter(|one| one.disease.orphan == orphan && one.trained == trained)
-            {
-                let weight = cases(&prototype.place, trained) / prototypes.cases;
+            let here =
+                |(one, _): &(&'a Prototype, f64)| one.disease.orphan == orphan && one.trained == trained;
+            for (prototype, weight) in all.clone().filter(here) {
+                let weight = weight / prototypes.cases;
                 ruler.watched.extend(prototype.watched.then_some(ruler.codes.len()));
                 ruler.push(&prototype.disease.code, &prototype.place, weight, prototypes.sharpness, true);
             }

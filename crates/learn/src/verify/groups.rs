@@ -50,11 +50,9 @@ pub struct Spread {
     pub ratio: Option<f64>,
 }
 
-/// By every feature that the study declares for it, else by every code and number.
-pub(super) fn compare(answers: &Answers<'_>, people: &People) -> Vec<Groups> {
-    let study = answers.study();
-    let declared = study.verification.groups.features.as_deref();
-    let features = study.features().iter().enumerate();
+/// By every feature that is declared for it, else by every code and number.
+pub(super) fn compare(answers: &Answers<'_>, people: &People, declared: Option<&[String]>) -> Vec<Groups> {
+    let features = answers.study().features().iter().enumerate();
     let wanted = features.filter(|(_, feature)| match declared {
         Some(names) => names.contains(&feature.name),
         None => !matches!(feature.kind, Kind::Category(_)),

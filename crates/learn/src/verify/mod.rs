@@ -176,17 +176,17 @@ impl Bounds {
     }
 }
 
-/// Checks every possible patient against what the study declares.
+/// Checks every possible patient against what is declared: by the model's own study, or by another one that judges it. What
+/// that one says of features and severities that the model does not have is left out.
 ///
 /// # Errors
 /// When `people` are those of another study.
-pub fn verify(answers: &Answers<'_>, people: &People) -> Result<Verification> {
-    let declared = &answers.study().verification;
+pub fn verify(answers: &Answers<'_>, people: &People, declared: &Declared) -> Result<Verification> {
     people.require(answers.patients())?;
     let proper = proper::check(answers, people);
-    let neighbours = neighbours::walk(answers, people);
-    let groups = groups::compare(answers, people);
-    let swaps = swaps::swap(answers, people);
+    let neighbours = neighbours::walk(answers, people, declared);
+    let groups = groups::compare(answers, people, declared.groups.features.as_deref());
+    let swaps = swaps::swap(answers, people, declared.swaps.features.as_deref());
     let mut bounds = Bounds::default();
     bounds.add_neighbours(declared, &neighbours);
     groups.iter().for_each(|by| bounds.add_groups(&declared.groups, by));

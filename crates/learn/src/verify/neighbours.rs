@@ -1,6 +1,6 @@
 //! Possible patients one level apart: how far their answers jump, and whether probabilities keep declared directions.
 
-use clinical::study::{Direction, Monotone};
+use clinical::study::{Direction, Monotone, Verification};
 use clinical::{Cell, Kind};
 use serde::{Deserialize, Serialize};
 
@@ -65,14 +65,14 @@ pub(super) struct Neighbours {
 }
 
 /// Walks over all pairs of neighbours along numbers and categories. Codes have no order, so no neighbours.
-pub(super) fn walk(answers: &Answers<'_>, people: &People) -> Neighbours {
+pub(super) fn walk(answers: &Answers<'_>, people: &People, declared: &Verification) -> Neighbours {
     let study = answers.study();
-    let declared = &study.verification;
     let limit = |limit: Option<clinical::study::Limit>| limit.map(|limit| limit.at_most);
     let mut numbers = Tally::new(limit(declared.jump));
     let mut categories = Tally::new(limit(declared.category_jump));
     let mut across_alarm = Tally::new(limit(declared.jump_across_alarm));
-    let mut monotone: Vec<Steps<'_>> = declared.monotone.iter().map(|one| Steps::new(one, answers)).collect();
+    let mut monotone: Vec<Steps<'_>> =
+        declared.monotone.iter().filter_map(|one| Steps::new(one, answers)).collect();
     let strides = radix(study.domain().dims());
     for (feature, (along, &stride)) in study.features().iter().zip(&strides).enumerate() {
         if matches!(along.kind, Kind::Code(_)) {
@@ -180,11 +180,12 @@ struct Steps<'s> {
 }
 
 impl<'s> Steps<'s> {
-    fn new(declared: &'s Monotone, answers: &Answers<'_>) -> Self {
-        let severities = answers.study().severities();
-        let output = severities.iter().position(|class| class.code == declared.output);
-        let output = output.unwrap_or(severities.len());
-        Steps { declared, output, tally: Tally::new(Some(declared.tolerance)) }
+    /// None where the model has no such feature or probability.
+    fn new(declared: &'s Monotone, answers: &Answers<'_>) -> Option<Self> {
+        let study = answers.study();
+        study.feature(&declared.feature)?;
+        let output = (0..=study.severities().len()).find(|&at| answers.output(at) == declared.output)?;
+        Some(Steps { declared, output, tally: Tally::new(Some(declared.tolerance)) })
     }
 
     fn add(&mut self, pair: Pair, answers: &Answers<'_>) {

@@ -65,11 +65,10 @@ pub struct Swap {
     pub alarm: [bool; 2],
 }
 
-/// By every feature that the study declares for it, else by every code.
-pub(super) fn swap(answers: &Answers<'_>, people: &People) -> Vec<Swaps> {
-    let study = answers.study();
-    let declared = study.verification.swaps.features.as_deref();
-    let codes = study.features().iter().enumerate().filter(|(_, f)| matches!(f.kind, Kind::Code(_)));
+/// By every feature that is declared for it, else by every code.
+pub(super) fn swap(answers: &Answers<'_>, people: &People, declared: Option<&[String]>) -> Vec<Swaps> {
+    let codes =
+        answers.study().features().iter().enumerate().filter(|(_, f)| matches!(f.kind, Kind::Code(_)));
     let wanted = codes.filter(|(_, feature)| declared.is_none_or(|names| names.contains(&feature.name)));
     wanted.map(|(index, _)| by(index, answers, people)).collect()
 }

@@ -74,7 +74,7 @@ fn distance(answers: &Answers<'_>, a: usize, b: usize) -> f64 {
 fn jumps_are_those_of_all_pairs_one_level_apart() {
     let model = Model::new(|_, _| {});
     let answers = model.answers();
-    let found = verify(&answers, &people()).unwrap();
+    let found = verify(&answers, &people(), &study().verification).unwrap();
     let (mut pairs, mut largest, mut beyond) = ([0; 3], [0.0_f64; 3], [0; 3]);
     let mut members: [std::collections::BTreeSet<usize>; 3] = Default::default();
     for a in 0..72 {
@@ -120,7 +120,7 @@ fn a_model_that_keeps_its_declared_directions_has_no_violation_and_another_is_na
         let ill = 0.1 + 0.2 * levels[2] as f64;
         row.copy_from_slice(&[1.0 - ill, ill, 0.0, 0.5 - 0.05 * levels[1] as f64]);
     });
-    let found = verify(&kept.answers(), &people()).unwrap();
+    let found = verify(&kept.answers(), &people(), &study().verification).unwrap();
     assert_eq!(
         found.monotone.iter().map(|m| (m.steps, m.violations, m.people)).collect::<Vec<_>>(),
         [(54, 0, 0), (60, 0, 0)]
@@ -132,7 +132,7 @@ fn a_model_that_keeps_its_declared_directions_has_no_violation_and_another_is_na
         row.copy_from_slice(&[1.0 - ill, ill, 0.0, 0.3 + 0.01 * levels[1] as f64]);
     });
     let answers = broken.answers();
-    let found = verify(&answers, &people()).unwrap();
+    let found = verify(&answers, &people(), &study().verification).unwrap();
     let [ill, orphan] = &found.monotone[..] else { panic!("two directions are declared") };
     assert_eq!((ill.violations, orphan.violations), (6, 0));
     assert!((ill.largest - 0.15).abs() < 1e-12 && (orphan.largest - 0.01).abs() < 1e-12);
@@ -151,10 +151,25 @@ fn a_model_that_keeps_its_declared_directions_has_no_violation_and_another_is_na
 }
 
 #[test]
+fn another_study_s_limits_judge_and_what_the_model_lacks_is_left_out() {
+    let model = Model::new(|_, _| {});
+    let found = |text: &str| {
+        let judge = Study::parse(text).unwrap().verification;
+        verify(&model.answers(), &people(), &judge).unwrap()
+    };
+    assert!(!found(STUDY).holds, "random answers jump");
+    // The same directions, of an output that the model has not, and without being gates.
+    let other = STUDY.replace("code = \"ill\"", "code = \"sick\"").replace("\"ill\"", "\"sick\"");
+    let monotone = found(&other).monotone;
+    assert_eq!(monotone.iter().map(|one| one.output.as_str()).collect::<Vec<_>>(), ["orphan"]);
+    assert!(found(&STUDY.replace("gate = true", "gate = false")).holds);
+}
+
+#[test]
 fn groups_are_their_peoples_means() {
     let model = Model::new(|_, _| {});
     let (answers, people) = (model.answers(), people());
-    let found = verify(&answers, &people).unwrap();
+    let found = verify(&answers, &people, &study().verification).unwrap();
     // Not declared: every code and number.
     let features: Vec<&str> = found.groups.iter().map(|by| by.feature.as_str()).collect();
     assert_eq!(features, ["ward", "age"]);
@@ -186,7 +201,7 @@ fn a_group_of_few_is_shown_and_not_compared() {
     let answers = model.answers();
     let count = |cell: usize| [200, 29, 0][levels(&answers, cell)[0]] * u64::from(cell.is_multiple_of(24));
     let few = People::new(72, (0..72).map(|cell| (cell, count(cell)))).unwrap();
-    let ward = &verify(&answers, &few).unwrap().groups[0];
+    let ward = &verify(&answers, &few, &study().verification).unwrap().groups[0];
     assert_eq!(
         ward.groups.iter().map(|g| (g.people, g.compared)).collect::<Vec<_>>(),
         [(200, true), (29, false)]
@@ -198,7 +213,7 @@ fn a_group_of_few_is_shown_and_not_compared() {
 fn swaps_are_all_patients_with_every_other_code() {
     let model = Model::new(|_, _| {});
     let (answers, people) = (model.answers(), people());
-    let found = verify(&answers, &people).unwrap();
+    let found = verify(&answers, &people, &study().verification).unwrap();
     let [ward] = &found.swaps[..] else { panic!("ward is the only code") };
     let others = |cell: usize| -> Vec<usize> {
         (0..72).filter(|&other| differing(&answers, cell, other) == [0]).collect()
@@ -238,7 +253,7 @@ fn an_answer_that_ignores_a_code_is_never_changed_by_it() {
         let p = 0.1 + 0.03 * (cell % 24) as f64;
         row.copy_from_slice(&[1.0 - p, p, 0.0, p]);
     });
-    let ward = &verify(&model.answers(), &people()).unwrap().swaps[0];
+    let ward = &verify(&model.answers(), &people(), &study().verification).unwrap().swaps[0];
     assert_eq!(
         (ward.status_changed, ward.alarm_changed, ward.mean_change),
         (Some(0.0), Some(0.0), Some(0.0))
@@ -246,7 +261,7 @@ fn an_answer_that_ignores_a_code_is_never_changed_by_it() {
     assert!(ward.named.is_empty() && ward.largest_change == 0.0);
     // Without people there is no share of people.
     let nobody = People::new(72, []).unwrap();
-    let ward = &verify(&model.answers(), &nobody).unwrap().swaps[0];
+    let ward = &verify(&model.answers(), &nobody, &study().verification).unwrap().swaps[0];
     assert_eq!((ward.status_changed, ward.pairs[0].mean_orphan_change), (None, None));
 }
 
@@ -260,7 +275,7 @@ fn faults_are_counted_and_the_first_is_named() {
             row.copy_from_slice(&[0.5, 0.51, 0.0, 0.2]);
         }
     });
-    let found = verify(&model.answers(), &people()).unwrap();
+    let found = verify(&model.answers(), &people(), &study().verification).unwrap();
     assert_eq!((found.proper.not_probabilities, found.proper.not_summing), (2, 3));
     assert_eq!(found.proper.first_fault.as_ref().unwrap().cell, 65);
     assert!(!found.holds && found.proper.largest_sum_error == 1.0);
@@ -273,8 +288,8 @@ fn faults_are_counted_and_the_first_is_named() {
 #[test]
 fn a_constant_model_holds_whatever_is_declared() {
     let model = Model::new(|_, row| row.copy_from_slice(&[0.5, 0.3, 0.2, 0.1]));
-    let found = verify(&model.answers(), &people()).unwrap();
+    let found = verify(&model.answers(), &people(), &study().verification).unwrap();
     assert!(found.holds && found.bounds.iter().all(|bound| bound.holds), "{:?}", found.bounds);
     assert!(found.jumps.named.is_empty() && found.jumps_across_alarm.pairs == 0);
-    assert!(verify(&model.answers(), &People::new(71, []).unwrap()).is_err());
+    assert!(verify(&model.answers(), &People::new(71, []).unwrap(), &study().verification).is_err());
 }

@@ -1,8 +1,10 @@
 //! The few-shot half through its public face: against its formulas in numpy, and on a small made-up cohort.
 
 use learn::fewshot::{
-    DIM, Disease, DiseaseCounts, Embedded, Embedding, Episodes, NoveltyBudget, Population, Prototypes,
+    DIM, Disease, DiseaseCounts, Embedded, Embedding, Episodes, Margins, NoveltyBudget, Population,
+    Prototypes,
 };
+use learn::prior::Prior;
 use learn::{Error, Matrix};
 use serde_json::Value;
 
@@ -138,6 +140,32 @@ fn margins_and_posteriors_are_numpys() {
         let best = posterior[i][..4].iter().copied().fold(0.0, f64::max);
         close("nearest", nearest[0].probability, best);
     }
+}
+
+#[test]
+fn a_prevalence_weighs_orphan_diseases_beside_each_other_and_comes_back() {
+    let reference = Reference::new();
+    let (counted, _) = reference.grown();
+    let known = [("ORPHA:10".to_owned(), 30.0), ("ORPHA:11".to_owned(), 0.3)].into();
+    let weighed = counted.clone().weighed(Prior::Prevalence(known));
+    let embedded = reference.embedded();
+    let [before, after] = [&counted, &weighed].map(|prototypes| prototypes.margins(&embedded).unwrap());
+    let of = |margins: &Margins, row: usize| {
+        let [first, second] = [0, 1].map(|code| f64::from(margins.posterior.row(row)[code]));
+        (first.min(second) > 1e-3).then_some(first / second)
+    };
+    let expected = 100.0 * counted.cases("ORPHA:11") / counted.cases("ORPHA:10");
+    let mut seen = 0;
+    for row in 0..reference.x.rows() {
+        if let (Some(before), Some(after)) = (of(&before, row), of(&after, row)) {
+            assert!(near(after / before, expected, 1e-3), "{after} after {before}, times {expected}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "no row leaves both diseases possible");
+    assert_eq!(before.distance, after.distance);
+    let bytes = weighed.to_bytes().unwrap();
+    assert_eq!(Prototypes::from_bytes(&bytes).unwrap(), weighed);
 }
 
 #[test]

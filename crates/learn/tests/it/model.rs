@@ -10,7 +10,7 @@ use learn::alarm::Rule;
 use learn::augment::Augmented;
 use learn::combine::{Classes, Disease, Group};
 use learn::crossfit::{Fitted, Member, Recipe, Training, fit, fit_augmented};
-use learn::fewshot::{Episodes, FewShotPlan, NoveltyBudget};
+use learn::fewshot::{Episodes, FewShotPlan};
 use learn::learner::{Job, Learner, Parameters, Target, Xgboost};
 use learn::predict::{Columns, Direct, Estimator, Predictor, Table, sample_background};
 use learn::profile::Axis;
@@ -92,7 +92,7 @@ pub(crate) fn recipe() -> Recipe {
         watched: Vec::new(),
         parameters: Parameters::Xgboost(settings()),
         coverage: Coverage::default(),
-        few_shot: FewShotPlan { episodes: Some(episodes), budget: NoveltyBudget::default() },
+        few_shot: FewShotPlan { episodes: Some(episodes), ..FewShotPlan::default() },
         seed: 0,
         alarm: Rule::Conformal { recall: 0.8 },
     }

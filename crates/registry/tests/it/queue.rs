@@ -177,6 +177,13 @@ fn an_outcome_is_stored_once_and_may_be_corrected() {
     // Who has an outcome is not asked about.
     assert_eq!(suggest(&registry, "s", &[("p", Choice::Random)]), Suggested { opened: 0, known: 1 });
     assert!(registry.reviewed_predictions().unwrap().contains("q"));
+    // More than one statement asks for; what has neither review nor outcome is not among them.
+    let mut asked: Vec<String> = (0..450).map(|n| format!("served-{n}")).collect();
+    asked.extend(["q", "p"].map(str::to_owned));
+    let expected = ["p", "q"].map(str::to_owned).into();
+    assert_eq!(registry.reviewed_among(&asked).unwrap(), expected);
+    assert!(registry.reviewed_among(&asked[..450]).unwrap().is_empty());
+    assert!(registry.reviewed_among(&[]).unwrap().is_empty());
     assert_eq!(registry.audit(0, 10).unwrap().len(), 2, "what changed nothing is not told");
     assert!(!format!("{known:?} {:?}", both[0]).contains("NewOutcome { severity"));
 }

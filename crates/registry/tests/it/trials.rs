@@ -74,6 +74,8 @@ fn an_unfinished_run_is_found_by_everything_that_was_asked() {
     let dir = tempdir().unwrap();
     let registry = open(dir.path());
     let (fifty, eighty) = (json!({"trials": 50}), json!({"trials": 80}));
+    let search = |mode: &str, trials: u64| json!({ "mode": mode, "search": { "trials": trials } });
+    let (made, wanted, other) = (search("full", 9), search("by hand", 9), search("full", 10));
     let run = |id, seed, parameters| NewRun {
         id,
         started_at: NOON,
@@ -97,6 +99,22 @@ fn an_unfinished_run_is_found_by_everything_that_was_asked() {
     registry.fail_run("d", NOON, "no").unwrap();
     assert_eq!(found(7, "s", 1, &fifty).as_deref(), Some("a"));
     assert_eq!(found(7, "s", 1, &eighty), None);
+
+    // A failed search is found by the search alone, and by what it failed of.
+    for (id, seed) in [("e", 1), ("f", 1), ("g", 2)] {
+        registry.start_run(&run(id, seed, &made)).unwrap();
+    }
+    let failed = |seed, parameters, error| {
+        registry.failed_search(&run("new", seed, parameters), error).unwrap().map(|run| run.id)
+    };
+    assert_eq!(failed(1, &wanted, "killed"), None, "it is still running");
+    for id in ["e", "f"] {
+        registry.fail_run(id, NOON, "killed").unwrap();
+    }
+    assert_eq!(failed(1, &wanted, "killed").as_deref(), Some("f"), "the newest");
+    assert_eq!(failed(1, &wanted, "no"), None);
+    assert_eq!(failed(2, &wanted, "killed"), None);
+    assert_eq!(failed(1, &other, "killed"), None);
 }
 
 #[test]

@@ -17,7 +17,8 @@ const NOBODY: &str = "undefined: no people";
 pub(super) fn run(global: &Global, deployment: &Deployment, model: &Model) -> Result<Done> {
     let scorer = Scorer::open(deployment, model)?;
     let counted = cohort::count(deployment, scorer.study(), model.dataset_version)?;
-    let Some(found) = verify::verify(&scorer, &counted.cohort)? else {
+    let judge = deployment.study_in_force(scorer.study())?;
+    let Some(found) = verify::verify(&scorer, &counted.cohort, &judge)? else {
         bail!(
             "{} answers from its trees, not from a table: there is no list of possible patients to verify",
             model.version

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ::evaluate::{Contrast, Figures, Metric};
 use anyhow::Result;
+use clinical::Study;
 use clinical::study::Cycle;
 use learn::answers::Answers;
 use learn::difference::{self, Extent};
@@ -60,12 +61,12 @@ pub struct Changed {
 
 impl Comparison {
     /// Compares on the validation set. Models that cannot be compared are not equal: no limit holds for them.
-    pub(super) fn of(mode: Mode, models: [&Scorer; 2], cohort: &Cohort) -> Result<Comparison> {
-        let study = models[1].study();
-        let mut plan = study.cycle.clone();
+    /// `judge` has the margins ([`crate::deployment::Deployment::study_in_force`]).
+    pub(super) fn of(mode: Mode, models: [&Scorer; 2], cohort: &Cohort, judge: &Study) -> Result<Comparison> {
+        let mut plan = judge.cycle.clone();
         if mode == Mode::Orphan {
             // The alarms of new diseases cost the others something, and the study has said how much they may.
-            plan.worse_by.f1_common += study.few_shot.false_alarms;
+            plan.worse_by.f1_common += judge.few_shot.false_alarms;
         }
         let plan = &plan;
         let beside = match evaluate::beside(models, cohort, Set::Validation) {

@@ -76,7 +76,7 @@ pub(super) fn decide(
     let Some(measured) = &turn.challenger else { return Ok(()) };
     let cause = format!("retrain:{}", turn.mode);
     let (kind, because) = intended(deployment, measured, &cause);
-    let evidence = evidence(deployment, new, run, measured, turn.since_dataset_version, &turn.cases)?;
+    let evidence = evidence(deployment, new, run, measured, turn)?;
     let report = measured.validation.clone();
     let gates = measured.gates_hold.then(|| json!({ "verdicts": report["gates"] }));
     let conclusion = Conclusion {
@@ -113,7 +113,7 @@ fn intended(deployment: &Deployment, measured: &Measured, cause: &str) -> (Chang
     if !measured.gates_hold {
         return (ChangeKind::Hold, measured.comparison.because(&measured.validation));
     }
-    let (kind, reason) = match (deployment.study.cycle.shadow_days, deployment.config.cycle.approval) {
+    let (kind, reason) = match (measured.judge.cycle.shadow_days, deployment.config.cycle.approval) {
         (1.., _) => (ChangeKind::Shadow, "the gates hold; it answers unseen first".to_owned()),
         (0, Approval::SecondPerson) => {
             (ChangeKind::Wait, "the gates hold; a second person decides".to_owned())
@@ -146,10 +146,9 @@ fn evidence(
     new: &NewModel<'_>,
     run: &str,
     measured: &Measured,
-    since: u64,
-    cases: &super::Cases,
+    turn: &Turn,
 ) -> Result<Value> {
-    let Measured { comparison, validation, .. } = measured;
+    let Measured { comparison, validation, judge, .. } = measured;
     let champion = serde_json::to_value(&comparison.champion)?;
     let side = |figures: &Value| -> BTreeMap<&str, Value> {
         RECORDED.into_iter().map(|name| (name, figures[name].clone())).collect()
@@ -160,17 +159,18 @@ fn evidence(
     let recorded = deployment.registry.run(run)?;
     Ok(json!({
         "data": {
-            "dataset_version": {"before": since, "after": recorded.dataset_version},
-            "cases": cases,
+            "dataset_version": {"before": turn.since_dataset_version, "after": recorded.dataset_version},
+            "cases": turn.cases,
             "set": "validation",
             "patients": validation["patients"],
         },
         "model": {"run": run, "study": recorded.study_hash, "bundle": new.bundle_digest, "seed": recorded.seed},
+        "search": turn.search.as_ref().map(|found| json!({"asked": recorded.parameters["search"]["learner"], "found": found})),
         "figures": {"before": side(&champion), "after": side(validation), "difference": apart},
-        "gates": {"verdicts": validation["gates"]},
+        "gates": {"verdicts": validation["gates"], "study": judge.digest()},
         "limits": comparison.limits,
         "difference": comparison.difference,
-        "shadow_days": deployment.study.cycle.shadow_days,
+        "shadow_days": judge.cycle.shadow_days,
         "verification": verification.get("holds").map(|holds| json!({
             "holds": holds, "patients": verification["patients"], "bounds": verification["bounds"],
         })),

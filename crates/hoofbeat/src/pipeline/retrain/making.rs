@@ -11,9 +11,12 @@ use registry::Model;
 use serde::Serialize;
 use serde_json::json;
 
+use super::searching::Searching;
 use crate::deployment::Deployment;
+use crate::pipeline::asked::Asked;
 use crate::pipeline::cohort;
 use crate::pipeline::orphan::{self, Challenger};
+use crate::pipeline::search::Found;
 use crate::pipeline::train::{self, Identity, Made, Order};
 
 /// What is made anew.
@@ -63,19 +66,19 @@ pub struct Batch {
 /// What a turn will make, decided before anything is computed that takes long.
 pub(super) enum Plan<'a> {
     Revision(Box<Challenger<'a>>, u64),
-    Training { order: Box<Order>, since: u64, batch: Batch, needed: bool },
+    Training { order: Box<Order>, search: Option<Asked>, since: u64, batch: Batch, needed: bool },
 }
 
 /// A challenger that is made but for its identity.
 pub(super) enum Making<'a> {
     Revision(Box<Challenger<'a>>),
-    Training(Box<Made>),
+    Training(Box<Made>, Option<Box<Found>>),
 }
 
 impl<'a> Plan<'a> {
     pub(super) fn of(
         deployment: &Deployment,
-        mode: Mode,
+        (mode, searching): (Mode, Searching),
         champion: &Model,
         bundle: &'a Bundle,
         newest: &DatasetVersion,
@@ -90,22 +93,28 @@ impl<'a> Plan<'a> {
         let batch = batch(&deployment.lake.version(since)?, newest);
         let watched = train::watched(bundle)?;
         let same_study = champion.study_hash == study.digest();
+        let (trials, learner) = (searching.trials(study), searching.learner(study));
+        let search = (mode == Mode::Full && trials > 0).then_some(Asked {
+            dataset_version: newest.version,
+            learner,
+            trials,
+            seed: made.seed,
+            workers: None,
+        });
         let order = match mode {
-            Mode::Full if same_study => Order {
-                dataset_version: newest.version,
-                parameters: first_parameters(deployment, &made)?,
-                watched,
-                continued: None,
-                ..made
-            },
-            Mode::Full => Order {
-                dataset_version: newest.version,
-                seed: made.seed,
-                parameters: study.parameters(study.training.learner),
-                resampling: study.imbalance.method,
-                watched,
-                continued: None,
-            },
+            Mode::Full => {
+                let first = same_study.then(|| first_parameters(deployment, &made)).transpose()?;
+                let own = first.filter(|first| learner.is_none_or(|learner| learner == first.learner()));
+                Order {
+                    dataset_version: newest.version,
+                    seed: made.seed,
+                    resampling: if own.is_some() { made.resampling } else { study.imbalance.method },
+                    parameters: own
+                        .unwrap_or_else(|| study.parameters(learner.unwrap_or(study.training.learner))),
+                    watched,
+                    continued: None,
+                }
+            }
             _ => {
                 let own = learn::Model::of(bundle)?.study().clone();
                 let parameters = first_parameters(deployment, &made)?;
@@ -114,7 +123,7 @@ impl<'a> Plan<'a> {
             }
         };
         let needed = batch.added > 0 || (mode == Mode::Full && !same_study);
-        Ok(Plan::Training { order: Box::new(order), since, batch, needed })
+        Ok(Plan::Training { order: Box::new(order), search, since, batch, needed })
     }
 
     /// The dataset version whose cases the champion knows.
@@ -147,12 +156,24 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Does what takes long.
-    pub(super) fn make(self, deployment: &Deployment) -> Result<Making<'a>> {
+    /// The search that it begins with, where it does.
+    pub(super) fn search(&self) -> Option<Asked> {
+        match self {
+            Plan::Revision(..) => None,
+            Plan::Training { search, .. } => *search,
+        }
+    }
+
+    /// Does what takes long. `run` keeps the trials of a search; none of a dry run.
+    pub(super) fn make(self, deployment: &Deployment, run: Option<&str>) -> Result<Making<'a>> {
         Ok(match self {
             Plan::Revision(challenger, _) => Making::Revision(challenger),
+            Plan::Training { search: Some(asked), .. } => {
+                let (made, found) = train::make_asked(deployment, asked, run)?;
+                Making::Training(Box::new(made), found.map(Box::new))
+            }
             Plan::Training { order, .. } => {
-                Making::Training(Box::new(train::make(deployment, &deployment.study, &order)?))
+                Making::Training(Box::new(train::make(deployment, &deployment.study, &order)?), None)
             }
         })
     }
@@ -162,7 +183,7 @@ impl Making<'_> {
     pub(super) fn study<'s>(&'s self, deployment: &'s Deployment) -> &'s Study {
         match self {
             Making::Revision(challenger) => challenger.study(),
-            Making::Training(_) => &deployment.study,
+            Making::Training(..) => &deployment.study,
         }
     }
 
@@ -170,7 +191,15 @@ impl Making<'_> {
     pub(super) fn cohort(&self) -> Option<&Cohort> {
         match self {
             Making::Revision(_) => None,
-            Making::Training(made) => Some(made.cohort()),
+            Making::Training(made, _) => Some(made.cohort()),
+        }
+    }
+
+    /// What was searched, and what won.
+    pub(super) fn found(&self) -> Option<&Found> {
+        match self {
+            Making::Revision(_) => None,
+            Making::Training(_, found) => found.as_deref(),
         }
     }
 
@@ -188,7 +217,7 @@ impl Making<'_> {
                 let edition = edition(champion, &challenger.tally, dataset_version, identity);
                 challenger.finish(edition, cohort, deployment.config.threads())
             }
-            Making::Training(made) => train::bundle(&deployment.study, &made, identity),
+            Making::Training(made, _) => train::bundle(&deployment.study, &made, identity),
         }
     }
 }

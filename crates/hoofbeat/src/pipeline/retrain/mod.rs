@@ -7,8 +7,12 @@
 mod compare;
 mod decide;
 mod making;
+mod searching;
+
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use clinical::Study;
 use lake::DatasetVersion;
 use learn::bundle::Bundle;
 use prepare::{Cohort, Set};
@@ -22,8 +26,10 @@ use self::compare::Comparison;
 pub use self::decide::{DecisionKind, Request};
 pub use self::making::{Cases, Mode, revise};
 use self::making::{Making, Plan};
+pub use self::searching::Searching;
 use super::claim::Claim;
 use super::score::Scorer;
+use super::search::{self, Found};
 use super::train::Identity;
 use super::{cohort, collect, evaluate, notes};
 use crate::deployment::Deployment;
@@ -40,6 +46,9 @@ pub struct Turn {
     pub since_dataset_version: u64,
     pub dataset_version: u64,
     pub cases: Cases,
+    /// What a full training searched, and what won.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<Found>,
     /// None where there was nothing to learn.
     pub challenger: Option<Measured>,
     pub decision: DecisionKind,
@@ -60,6 +69,9 @@ pub struct Measured {
     #[serde(flatten)]
     pub comparison: Comparison,
     pub validation: Value,
+    /// The study whose gates and limits it had to pass.
+    #[serde(skip)]
+    judge: Arc<Study>,
 }
 
 impl Turn {
@@ -73,7 +85,7 @@ impl Turn {
         });
         json!({
             "mode": self.mode, "champion": self.champion, "dataset_version": self.dataset_version,
-            "cases": self.cases, "challenger": challenger, "decision": self.decision,
+            "cases": self.cases, "search": self.search, "challenger": challenger, "decision": self.decision,
             "because": self.because, "change": self.change,
         })
     }
@@ -81,6 +93,17 @@ impl Turn {
 
 /// One turn of the cycle. `dry_run`: nothing is stored.
 pub fn turn(deployment: &Deployment, mode: Mode, request: &Request, dry_run: bool) -> Result<Turn> {
+    searching_turn(deployment, mode, Searching::default(), request, dry_run)
+}
+
+/// One turn of the cycle, of which a full one searches as it is asked to.
+pub fn searching_turn(
+    deployment: &Deployment,
+    mode: Mode,
+    searching: Searching,
+    request: &Request,
+    dry_run: bool,
+) -> Result<Turn> {
     fail_interrupted(deployment)?;
     if !dry_run {
         // What reviewers confirmed and could not enter the data then does so now.
@@ -89,13 +112,14 @@ pub fn turn(deployment: &Deployment, mode: Mode, request: &Request, dry_run: boo
     let champion = deployment.champion()?;
     let newest = deployment.lake.version(deployment.dataset_version(None)?)?;
     let bundle = deployment.bundle(&champion)?;
-    let plan = Plan::of(deployment, mode, &champion, &bundle, &newest)?;
+    let plan = Plan::of(deployment, (mode, searching), &champion, &bundle, &newest)?;
     let mut turn = Turn {
         mode: mode.name(),
         champion: champion.version,
         since_dataset_version: plan.since(),
         dataset_version: newest.version,
         cases: plan.cases(),
+        search: None,
         challenger: None,
         decision: DecisionKind::Nothing,
         because: Vec::new(),
@@ -122,7 +146,7 @@ pub fn fail_interrupted(deployment: &Deployment) -> Result<()> {
         let Some(_claim) = Claim::take(deployment, &run.id)? else { continue };
         // It may have ended between the look and the claim.
         if deployment.registry.run(&run.id)?.state == RunState::Running {
-            fail(deployment, &run, "interrupted: its process ended before the run did")?;
+            fail(deployment, &run, searching::INTERRUPTED)?;
         }
     }
     Ok(())
@@ -158,7 +182,8 @@ struct Round<'a> {
 impl Round<'_> {
     /// Makes and measures, and stores nothing.
     fn rehearse(&self, plan: Plan<'_>, turn: &mut Turn) -> Result<()> {
-        let made = plan.make(self.deployment)?;
+        let made = plan.make(self.deployment, None)?;
+        turn.search = made.found().cloned();
         let (cohort, before) = self.counted(&made)?;
         let bundle = self.finish(made, &cohort, DRY_RUN, DRY_RUN)?;
         let measured = self.measure(&bundle, &before, &cohort)?;
@@ -174,19 +199,29 @@ impl Round<'_> {
         let run = Uuid::now_v7().to_string();
         let _claim = Claim::take(self.deployment, &run)?;
         let lineage = registry.run(&self.champion.run)?;
-        let parameters = json!({
+        let mut parameters = json!({
             "mode": self.mode.name(), "parent": self.champion.version, "cases": plan.cases(),
             "requested_by": self.request.by, "job": self.request.attempt.map(|attempt| attempt.job),
         });
-        let run = registry.start_run(&NewRun {
+        let study_hash = plan.study(self.deployment).digest();
+        let search = plan.search();
+        if let Some(asked) = search {
+            parameters["search"] = search::request(self.deployment, asked);
+        }
+        let new = NewRun {
             id: &run,
             started_at: self.deployment.now(),
             dataset_version: self.newest.version,
-            study_hash: &plan.study(self.deployment).digest(),
-            seed: lineage.seed,
+            study_hash: &study_hash,
+            seed: search.map_or(lineage.seed, |asked| asked.seed),
             parameters: &parameters,
-        })?;
-        self.make(plan, &run.id, turn).inspect_err(|error| {
+        };
+        if search.is_some() {
+            searching::end_interrupted(self.deployment, &new)?;
+        }
+        let run = registry.start_run(&new)?;
+        let ready = if search.is_some() { searching::inherit(self.deployment, &new) } else { Ok(()) };
+        ready.and_then(|()| self.make(plan, &run.id, turn)).inspect_err(|error| {
             // One that was given up for dead has been recorded already.
             if let Err(unknown) = fail(self.deployment, &run, &format!("{error:#}")) {
                 tracing::warn!(run = run.id, error = format!("{unknown:#}"), "the run's end is not recorded");
@@ -196,7 +231,8 @@ impl Round<'_> {
 
     fn make(&self, plan: Plan<'_>, run: &str, turn: &mut Turn) -> Result<()> {
         let deployment = self.deployment;
-        let made = plan.make(deployment)?;
+        let made = plan.make(deployment, Some(run))?;
+        turn.search = made.found().cloned();
         let (cohort, before) = self.counted(&made)?;
         let version = deployment.registry.take_version(run)?;
         let bundle = self.finish(made, &cohort, &version.to_string(), run)?;
@@ -224,7 +260,8 @@ impl Round<'_> {
             return Ok(());
         }
         let after = Scorer::of(learn::Model::of(challenger)?);
-        let measure = || evaluate::evaluate(&after, cohort, Set::Test, self.newest);
+        let judge = self.deployment.study_in_force(after.study())?;
+        let measure = || evaluate::evaluate(&after, cohort, Set::Test, self.newest, &judge);
         evaluate::open_test(self.deployment, version, measure).map(drop)
     }
 
@@ -255,16 +292,17 @@ impl Round<'_> {
     fn measure(&self, challenger: &Bundle, before: &Scorer, cohort: &Cohort) -> Result<Measured> {
         let _task = self.deployment.progress.task("comparing with the champion", None);
         let after = Scorer::of(learn::Model::of(challenger)?);
-        let mut evaluation = evaluate::evaluate(&after, cohort, Set::Validation, self.newest)?;
+        let judge = self.deployment.study_in_force(after.study())?;
+        let mut evaluation = evaluate::evaluate(&after, cohort, Set::Validation, self.newest, &judge)?;
         if self.mode != Mode::Orphan {
             let version = self.newest.version;
             evaluation.notes = notes::measure(&self.deployment.lake, &after, version, Set::Validation)?;
         }
-        let comparison = Comparison::of(self.mode, [before, &after], cohort)?;
+        let comparison = Comparison::of(self.mode, [before, &after], cohort, &judge)?;
         let gates_hold = evaluation.gates_hold && comparison.holds();
         let mut validation = serde_json::to_value(&evaluation)?;
         validation["gates_hold"] = json!(gates_hold);
         validation["beside"] = json!({ "champion": self.champion.version, "limits": comparison.limits });
-        Ok(Measured { model: None, gates_hold, promoted: false, comparison, validation })
+        Ok(Measured { model: None, gates_hold, promoted: false, comparison, validation, judge })
     }
 }

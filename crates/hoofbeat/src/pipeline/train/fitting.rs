@@ -10,6 +10,7 @@ use learn::crossfit::{self, Fitted, Recipe};
 use learn::fewshot::{Episodes, FewShotPlan, NoveltyBudget};
 use learn::gan::{judge, trials};
 use learn::learner::{Distributed, Progress, Trainer};
+use learn::prior::Prior;
 
 use super::Order;
 use super::prepared::Prepared;
@@ -46,6 +47,7 @@ pub fn few_shot(study: &Study) -> FewShotPlan {
     FewShotPlan {
         episodes: (plan.episodes > 0).then_some(episodes),
         budget: NoveltyBudget { each: plan.false_alarms_each, total: plan.false_alarms, alerts: None },
+        prior: Prior::of(study.orphan.prior),
     }
 }
 
