@@ -401,6 +401,15 @@ impl Feature {
         }
     }
 
+    /// The code and label of a level; `None` for a number's.
+    pub fn choice(&self, level: usize) -> Option<&Choice> {
+        match &self.kind {
+            Kind::Number { .. } => None,
+            Kind::Code(choices) => choices.get(level),
+            Kind::Category(categories) => categories.get(level).map(|category| &category.choice),
+        }
+    }
+
     /// The levels that have a code and a label; empty for a number.
     pub fn choices(&self) -> Vec<&Choice> {
         match &self.kind {
@@ -422,7 +431,7 @@ impl Feature {
     pub fn level_code(&self, level: usize) -> String {
         match self.level_number(level) {
             Some(number) => number.to_string(),
-            None => self.choices().get(level).map(|choice| choice.code.clone()).unwrap_or_default(),
+            None => self.choice(level).map(|choice| choice.code.clone()).unwrap_or_default(),
         }
     }
 }

@@ -86,8 +86,7 @@ impl Study {
                     format!("{label} {number} {}", unit.unwrap_or_default()).trim_end().to_owned()
                 }
                 None => {
-                    let choices = feature.choices();
-                    let value = choices.get(level).map(|choice| choice.label.get(language));
+                    let value = feature.choice(level).map(|choice| choice.label.get(language));
                     format!("{label} {}", value.unwrap_or_default())
                 }
             }
@@ -110,9 +109,8 @@ impl Study {
                 .and_then(|value| words.iter().find(|words| *value <= words.up_to))
                 .map(|words| words.get(language)),
             Kind::Code(_) | Kind::Category(_) => {
-                let level = feature.level(values);
-                let choices = feature.choices();
-                choices.get(level).and_then(|choice| choice.words.as_ref()).map(|words| words.get(language))
+                let choice = feature.choice(feature.level(values));
+                choice.and_then(|choice| choice.words.as_ref()).map(|words| words.get(language))
             }
         };
         special.unwrap_or_else(|| feature.label.get(language))
@@ -132,18 +130,18 @@ impl ValueText<'_> {
     fn value(&self, feature: &Feature, patient: &Patient, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ValueText { study, language, .. } = *self;
         let values = &patient.values()[feature.inputs.clone()];
-        let label = feature.choices().get(feature.level(values)).map(|choice| choice.label.get(language));
+        let label = feature.choice(feature.level(values)).map(|choice| choice.label.get(language));
         match (&feature.kind, label) {
             (Kind::Category(_), Some(label)) => {
                 numbers(f, values)?;
-                write!(f, " {} ({label})", unit(study, feature, language))
+                all(f, &[" ", unit(study, feature, language), " (", label, ")"])
             }
             (_, Some(label)) => f.write_str(label),
             (_, None) => {
                 numbers(f, values)?;
                 match unit(study, feature, language) {
                     "" => Ok(()),
-                    unit => write!(f, " {unit}"),
+                    unit => all(f, &[" ", unit]),
                 }
             }
         }
@@ -187,6 +185,11 @@ fn numbers(f: &mut fmt::Formatter<'_>, values: &[i32]) -> fmt::Result {
     Ok(())
 }
 
+/// One text after the other.
+fn all(f: &mut fmt::Formatter<'_>, texts: &[&str]) -> fmt::Result {
+    texts.iter().try_for_each(|text| f.write_str(text))
+}
+
 fn unit<'a>(study: &'a Study, feature: &Feature, language: Language) -> &'a str {
     study.inputs_of(feature).first().map(|input| input.unit.get(language)).unwrap_or_default()
 }
@@ -194,7 +197,9 @@ fn unit<'a>(study: &'a Study, feature: &Feature, language: Language) -> &'a str 
 impl Display for ContributionWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (moved, language) = (self.moved, self.value.language);
-        write!(f, "{}, {}: ", self.words, self.value)?;
+        all(f, &[self.words, ", "])?;
+        self.value.fmt(f)?;
+        f.write_str(": ")?;
         let effect = match (language, moved.abs() < 0.0005, moved > 0.0) {
             (Language::Es, true, _) => return f.write_str("apenas cambia la probabilidad"),
             (Language::En, true, _) => return f.write_str("hardly changes the probability"),
@@ -207,7 +212,9 @@ impl Display for ContributionWords<'_> {
             Language::Es => "puntos",
             Language::En => "points",
         };
-        write!(f, "{effect} {} {points}", decimal(moved.abs() * 100.0, 1, language))
+        all(f, &[effect, " "])?;
+        decimal(moved.abs() * 100.0, 1, language).fmt(f)?;
+        all(f, &[" ", points])
     }
 }
 
@@ -279,11 +286,30 @@ pub fn decimal(value: f64, decimals: usize, language: Language) -> Decimal {
 impl Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Decimal { value, decimals, language } = *self;
+        if decimals == 1
+            && let Some(tenths) = tenths(value)
+        {
+            Display::fmt(&(tenths / 10), f)?;
+            f.write_char(match language {
+                Language::Es => ',',
+                Language::En => '.',
+            })?;
+            return Display::fmt(&(tenths % 10), f);
+        }
         match language {
             Language::Es => write!(Commas(f), "{value:.decimals$}"),
             Language::En => write!(f, "{value:.decimals$}"),
         }
     }
+}
+
+/// The nearest number of tenths, as far as whole numbers tell it: of a value so near to the middle between two that its last bits
+/// decide, `None`. Exact decimals of any number are ten times the work, and an explanation has one in every line.
+fn tenths(value: f64) -> Option<u32> {
+    let scaled = value * 10.0;
+    let nearest = (scaled + 0.5) as u32;
+    let told = scaled > 0.0 && scaled < 1e6 && (scaled - f64::from(nearest)).abs() < 0.499_999;
+    told.then_some(nearest)
 }
 
 /// Writes a comma for every point.
@@ -306,6 +332,18 @@ mod tests {
     use super::*;
     use crate::Raw;
     use crate::note::Stance;
+
+    #[test]
+    fn a_decimal_is_rounded_as_exactly_as_the_standard_library_does() {
+        let middles = (0..2000).map(|n| f64::from(n) / 20.0);
+        let beside = middles.flat_map(|value| [value.next_down(), value, value.next_up(), value + 1e-7]);
+        for value in beside.chain([-0.0, -12.34, 1e5, 1e9, 123_456.78, f64::MIN_POSITIVE]) {
+            for (language, point) in [(Language::Es, ","), (Language::En, ".")] {
+                let expected = format!("{value:.1}").replace('.', point);
+                assert_eq!(decimal(value, 1, language).to_string(), expected, "{value:e}");
+            }
+        }
+    }
 
     #[test]
     fn explanations_speak_of_values_units_and_meaning() {

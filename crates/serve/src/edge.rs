@@ -23,6 +23,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 pub(crate) async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -69,35 +70,37 @@ async fn run(app: &App, route: Option<&MatchedPath>, request: Request, next: Nex
 }
 
 /// How the client wants its faults.
-struct Asker {
-    language: Language,
-    html: bool,
-    visit: web::Visit,
+enum Asker {
+    /// As JSON.
+    Program(Language),
+    /// As a page.
+    Visitor(web::Visit),
 }
 
 impl Asker {
     fn of(uri: &Uri, headers: &HeaderMap) -> Asker {
-        let html = !routes::is_programmatic(uri.path())
-            && headers
-                .get(header::ACCEPT)
-                .and_then(|value| value.to_str().ok())
-                .is_some_and(|accept| accept.contains("text/html"));
-        let visit = web::Visit::of(uri, headers);
-        let language = if html { visit.words.0 } else { language::accepted(headers) };
-        Asker { language, html, visit }
+        let accepts_html = || {
+            let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+            accept.is_some_and(|accept| accept.contains("text/html"))
+        };
+        if !routes::is_programmatic(uri.path()) && accepts_html() {
+            Asker::Visitor(web::Visit::of(uri, headers))
+        } else {
+            Asker::Program(language::accepted(headers))
+        }
     }
 }
 
 /// Puts a fault into words, keeping the headers that the handler and the router set.
 fn word(app: &Arc<App>, fault: &Fault, uri: &Uri, asker: &Asker, bare: Response) -> Response {
-    let language = asker.language;
-    let mut response = if asker.html {
-        web::fault_page(app, fault, asker.visit)
-    } else {
-        let problem = fault.problem(&app.state.study, language, Some(uri.path()));
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let media = HeaderValue::from_static("application/problem+json");
-        ([(header::CONTENT_TYPE, media)], body).into_response()
+    let (mut response, language) = match *asker {
+        Asker::Visitor(visit) => (web::fault_page(app, fault, visit), visit.words.0),
+        Asker::Program(language) => {
+            let problem = fault.problem(&app.state.study, language, Some(uri.path()));
+            let body = serde_json::to_vec(&problem).unwrap_or_default();
+            let media = HeaderValue::from_static("application/problem+json");
+            (([(header::CONTENT_TYPE, media)], body).into_response(), language)
+        }
     };
     *response.status_mut() = bare.status();
     let headers = response.headers_mut();
@@ -119,10 +122,7 @@ pub(crate) fn speaks(headers: &mut HeaderMap, language: Language) {
 fn dress(headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(
-        HeaderName::from_static("cross-origin-resource-policy"),
-        HeaderValue::from_static("same-origin"),
-    );
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     // Whatever is not marked as cacheable may hold a patient's data.
     headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
     let html =

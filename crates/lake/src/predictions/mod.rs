@@ -2,8 +2,9 @@
 //!
 //! Records are opaque bytes in numbered segment files (`000001.log`, ...). Each process that writes has a log of its own,
 //! the first that no other writes to, so that replicas on several machines share a folder; whoever reads sees all
-//! of them. One writer thread takes whatever records wait, writes them in one `write`, makes them durable in one `fdatasync`, and only
-//! then acknowledges each of them (group commit; Gray & Reuter, *Transaction Processing*, 1993, 10.4).
+//! of them. One writer thread waits until half of those who keep asking have brought a record (at most a millisecond; one
+//! who asks alone waits for nobody), writes what is there in one `write`, makes it durable in one `fdatasync`, and only
+//! then acknowledges each record (group commit; Gray & Reuter, *Transaction Processing*, 1993, 10.4).
 //! The identifier of a record carries its place, so reading one needs no index: see [`frame`].
 //!
 //! A crash can tear only what was not acknowledged; the writer truncates such a tail when it opens.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -13,6 +14,8 @@ use super::{LogError, LogOptions};
 const MAX_JOB: usize = 1 << 30;
 /// A batch's memory beyond this is given back after its commit.
 const KEPT: usize = 1 << 20;
+/// How long the writer waits at most for those who are about to bring a record.
+const GATHER: Duration = Duration::from_millis(1);
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
 
@@ -94,9 +97,18 @@ struct Queue {
     filling: Batch,
     /// Bytes of all of them.
     bytes: usize,
-    /// The writer sleeps.
-    waiting: bool,
+    /// Jobs of the batch that the writer took last.
+    taken: usize,
+    /// The writer sleeps until so many jobs wait; 0: it does not sleep.
+    wake_at: usize,
     closed: bool,
+}
+
+impl Queue {
+    /// Whether there is enough for a flush of which `jobs` are expected.
+    fn holds(&self, jobs: usize) -> bool {
+        self.closed || !self.full.is_empty() || self.filling.jobs.len() >= jobs
+    }
 }
 
 /// Between those who bring records and the one writer.
@@ -182,7 +194,10 @@ impl Mailbox {
     }
 
     fn close(&self, mut queue: MutexGuard<'_, Queue>) {
-        let wake = std::mem::take(&mut queue.waiting);
+        let wake = queue.wake_at > 0 && queue.holds(queue.wake_at);
+        if wake {
+            queue.wake_at = 0;
+        }
         drop(queue);
         if wake {
             self.filled.notify_one();
@@ -190,26 +205,43 @@ impl Mailbox {
     }
 
     /// Waits for records and exchanges them for the empty `batch`; false when the log is closed and all is done.
+    ///
+    /// A flush costs the same for one record and for a hundred. So it begins when half of those who keep asking have brought
+    /// theirs: one half is answered while the other half waits for the disk. Who asks alone never waits.
     pub(crate) fn take(&self, batch: &mut Batch) -> bool {
-        let mut queue = self.lock();
-        while queue.filling.jobs.is_empty() {
-            if queue.closed {
-                return false;
-            }
-            queue.waiting = true;
-            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        drop(queue);
-        // A flush costs the same for one record and for a hundred: while the cores are busy, those who are about to bring
-        // one go first. Where a core is free this returns at once.
-        std::thread::yield_now();
-        let mut queue = self.lock();
+        let queue = self.lock();
+        let askers = queue.taken + queue.filling.jobs.len();
+        let queue = self.sleep(queue, askers.div_ceil(2).max(1), Some(GATHER));
+        let mut queue = self.sleep(queue, 1, None);
         match queue.full.pop_front() {
             Some(full) => *batch = full,
             None => std::mem::swap(batch, &mut queue.filling),
         }
         queue.bytes -= batch.frames.len();
-        true
+        queue.taken = batch.jobs.len();
+        queue.taken > 0
+    }
+
+    /// Sleeps until `jobs` wait or the log is closed, for at most `limit`.
+    fn sleep<'q>(
+        &self,
+        mut queue: MutexGuard<'q, Queue>,
+        jobs: usize,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'q, Queue> {
+        if queue.holds(jobs) {
+            return queue;
+        }
+        queue.wake_at = jobs;
+        let asleep = |queue: &mut Queue| !queue.holds(jobs);
+        let mut queue = match limit {
+            Some(limit) => {
+                self.filled.wait_timeout_while(queue, limit, asleep).unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => self.filled.wait_while(queue, asleep).unwrap_or_else(PoisonError::into_inner),
+        };
+        queue.wake_at = 0;
+        queue
     }
 
     /// No further record comes.

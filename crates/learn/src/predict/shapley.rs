@@ -14,23 +14,30 @@ pub struct Explanation {
 /// The Shapley values (Shapley 1953) of `worth`, the worths of all 2^n coalitions; bit i of the
 /// position stands for feature i.
 pub(super) fn shapley(features: usize, worth: &[f64]) -> Explanation {
-    // |S|! (n - |S| - 1)! / n! for a coalition of |S| features that feature i joins.
-    let mut weights = vec![0.0; features];
-    for (size, weight) in weights.iter_mut().enumerate() {
-        // 1 / (n * binomial(n - 1, |S|)), without factorials that overflow.
-        let binomial = (0..size).fold(1.0, |b, i| b * (features - 1 - i) as f64 / (i + 1) as f64);
-        *weight = 1.0 / (features as f64 * binomial);
-    }
-    let mut contributions = vec![0.0; features];
-    for (coalition, &without) in worth.iter().enumerate() {
-        let weight = weights.get(coalition.count_ones() as usize).copied().unwrap_or_default();
-        for (i, contribution) in contributions.iter_mut().enumerate().filter(|(i, _)| coalition >> i & 1 == 0)
-        {
-            if let Some(with) = worth.get(coalition | 1 << i) {
-                *contribution += weight * (with - without);
+    // |S|! (n - |S| - 1)! / n! for a coalition of |S| features that another one joins:
+    // 1 / (n * binomial(n - 1, |S|)), without factorials that overflow.
+    let by_size: Vec<f64> = (0..features)
+        .map(|size| {
+            let binomial = (0..size).fold(1.0, |b, i| b * (features - 1 - i) as f64 / (i + 1) as f64);
+            1.0 / (features as f64 * binomial)
+        })
+        .collect();
+    let by_size =
+        |coalition: usize| by_size.get(coalition.count_ones() as usize).copied().unwrap_or_default();
+    let weights: Vec<f64> = (0..worth.len()).map(by_size).collect();
+    let contribution = |feature: usize| {
+        // Half of a run are coalitions without the feature, the other half the same ones with it.
+        let (half, run) = (1 << feature, 2 << feature);
+        let mut sum = 0.0;
+        for (worth, weights) in worth.chunks_exact(run).zip(weights.chunks_exact(run)) {
+            let (without, with) = worth.split_at(half);
+            for ((without, with), weight) in without.iter().zip(with).zip(weights) {
+                sum += weight * (with - without);
             }
         }
-    }
+        sum
+    };
+    let contributions = (0..features).map(contribution).collect();
     Explanation { base: worth.first().copied().unwrap_or_default(), contributions }
 }
 
