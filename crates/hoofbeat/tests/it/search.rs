@@ -157,7 +157,8 @@ fn a_full_retraining_searches_and_goes_on_with_the_trials_of_a_killed_one() {
     child.wait().unwrap();
     let again = done(&killed, &line);
     let resumed = again["search"]["resumed"].as_u64().unwrap();
-    assert!((3..TRIALS as u64).contains(&resumed), "{resumed} trials were taken over");
+    // The last one may have been killed between being told and being kept.
+    assert!((2..TRIALS as u64).contains(&resumed), "{resumed} trials were taken over");
     for fact in ["winner", "parameters", "trials"] {
         assert_eq!(again["search"][fact], found[fact], "{fact}");
     }
