@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lake::predictions::Mark;
 use lake::{
     CaseRow, IngestMeta, Lake, OutcomeRow, PredictionLayout, PredictionRow, QuarantineRow, Reason, Schema,
 };
@@ -112,7 +113,7 @@ pub(crate) fn serve(lake: &Lake, numbers: std::ops::Range<u64>) {
             })
             .unwrap();
     }
-    answers.commit(place).unwrap();
+    answers.commit(Some(Mark { place, print: None })).unwrap();
     let mut outcomes = lake.publish_outcomes("registry").unwrap();
     for n in numbers.filter(|n| n.is_multiple_of(2)) {
         outcomes.push(&OutcomeRow {
