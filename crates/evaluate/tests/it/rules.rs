@@ -102,7 +102,10 @@ fn a_gate_by_feature_is_judged_group_by_group_and_a_small_group_blocks_nothing()
     let alone = judge(&[gate(0.5, Reading::Value, &[])], &groups[2].figures, &BTreeMap::new());
     assert_eq!((alone.len(), alone[0].outcome, &alone[0].group), (1, Outcome::Undetermined, &None));
     assert!(!hold(&alone));
-    assert!(verdicts(gate(0.5, Reading::High, &["elsewhere"]), &groups).is_empty());
+    // Nor does a gate by something that the model is not asked.
+    let unknown = verdicts(gate(0.5, Reading::High, &["elsewhere"]), &groups);
+    assert_eq!((unknown.len(), unknown[0].outcome, &unknown[0].group), (1, Outcome::Undetermined, &None));
+    assert!(unknown[0].because.contains("elsewhere") && !hold(&unknown), "{}", unknown[0].because);
     let json = serde_json::to_value(&judged[0]).unwrap();
     assert_eq!(json["group"], serde_json::json!({ "feature": "ward", "name": "well" }));
     assert_eq!(serde_json::from_value::<evaluate::Verdict>(json).unwrap(), judged[0]);
