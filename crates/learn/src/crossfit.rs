@@ -12,22 +12,18 @@ use crate::alarm::{Operating, Rule, curve};
 use crate::augment::{Augmented, Extended, Inflation, Odds};
 use crate::calibrate::{Scored, Temperature, class_calibration_error};
 use crate::combine::{Classes, Combination, Disease};
-use crate::fewshot::{FewShotPlan, Half, Heard, Margins, NoveltyBudget, Patients, Population};
+use crate::fewshot::{FewShotPlan, Half, Heard, Margins, Patients};
 use crate::gate::{Gate, Rarity};
 use crate::learner::{Fit, Job, Learner, Parameters, Progress, Target, Trainer};
 use crate::nearest::NearestTable;
 use crate::pool::Pool;
 use crate::probability::softmax_into;
 use crate::profile::Axis;
+use crate::watch::{self, Watch};
 use crate::{Error, Matrix, Result};
 
 /// Points of the kept trade-off curve.
 const CURVE_POINTS: usize = 200;
-/// Cases from which on a recall of 0.70 can be shown at all: nine of nine have a lower 95 % bound of 0.717.
-const ENOUGH_TO_TELL: f64 = 9.0;
-/// Share of a watched disease's cases that the gate has to find. More than it promises of all orphan diseases: who was
-/// confirmed had been suspected, so these cases are easier to find than others.
-const FOUND: f64 = 0.9;
 
 /// Counted cases in folds.
 #[derive(Debug, Clone)]
@@ -240,12 +236,14 @@ fn finish(
     }
     let scores = OutOfFold { opinions: &unseen, counts, classes: &training.classes };
     let combination = Combination { shifts, ..scores.combination(recipe.alarm, &every) };
-    let watched = scores.not_found(&combination, training, &recipe.watched);
+    let watched = watch::not_found(training, &unseen, &combination, &recipe.watched);
+    let boosted =
+        if watched.is_empty() { Matrix::default() } else { pooled(&fits, &combination.shifts, 0..n) };
     let watch = Watch { codes: &watched, budget: &recipe.few_shot.budget, combination: &combination };
-    training.set_alarms(&mut half, &watch, &pooled(&fits, &combination.shifts, 0..n), |_| true)?;
+    watch.set_alarms(training, &mut half, &boosted, |_| true)?;
     let unseen_raised = halves.iter_mut().zip(&boosted_unseen).enumerate();
     let unseen_raised = unseen_raised
-        .map(|(held, (half, boosted))| training.set_alarms(half, &watch, boosted, |fold| fold != held))
+        .map(|(held, (half, boosted))| watch.set_alarms(training, half, boosted, |fold| fold != held))
         .collect::<Result<Vec<_>>>()?;
     let boosted = pooled(&fits, &combination.shifts, n..n + training.score.rows());
     let margins = half.margins(&training.score)?;
@@ -335,13 +333,6 @@ impl Fitted {
     }
 }
 
-/// Diseases that get alarms of their own.
-struct Watch<'a> {
-    codes: &'a [String],
-    budget: &'a NoveltyBudget,
-    combination: &'a Combination,
-}
-
 impl Training {
     /// # Errors
     /// Names what has the wrong shape.
@@ -412,41 +403,6 @@ impl Training {
         }
         let patients = Patients { x: &self.x, levels: &self.levels };
         Half::fit(&recipe.few_shot, recipe.seed, &self.axes, patients, &counts, &self.diseases)
-    }
-
-    /// Gives the watched diseases their alarms in a half, within their budget among the cases of the folds that it has
-    /// seen; whether they alarm the patients of `x`. `boosted`: the margins of those, by boosters that have seen the same folds.
-    fn set_alarms(
-        &self,
-        half: &mut Half,
-        watch: &Watch<'_>,
-        boosted: &Matrix<f32>,
-        seen: impl Fn(usize) -> bool,
-    ) -> Result<Vec<bool>> {
-        let n = self.x.rows();
-        half.watch(watch.codes);
-        if half.watched().is_empty() {
-            return Ok(vec![false; n]);
-        }
-        let margins = half.margins(&self.x)?;
-        let said = say(boosted, half, watch.combination.heard(), &self.levels, margins.as_ref());
-        let (mut everyone, mut negatives) = (vec![0.0; n], vec![0.0; n]);
-        for (_, fold) in self.folds.iter().enumerate().filter(|(fold, _)| seen(*fold)) {
-            for (row, cases) in fold.iter_rows().enumerate() {
-                for (disease, cases) in self.diseases.iter().zip(cases) {
-                    everyone[row] += cases;
-                    negatives[row] += if disease.orphan { 0.0 } else { *cases };
-                }
-            }
-        }
-        let alarmed: Vec<bool> = said
-            .opinions
-            .iter_rows()
-            .map(|row| watch.combination.alarmed(watch.combination.orphan(row)))
-            .collect();
-        let population = Population { negatives: &negatives, everyone: &everyone, alarmed: &alarmed };
-        half.set_alarms(watch.budget, &said.novelty, &population)?;
-        Ok(said.novelty.iter_rows().map(|margins| half.raised(margins)).collect())
     }
 
     /// Per fold the half that has not seen it, calibrated by it; then the half of all cases. At most `parallel` at a
@@ -679,30 +635,6 @@ impl OutOfFold<'_> {
         combination.gate = Gate::fit(&rarity);
         combination.alarm = rule.choose(&rarity.scored(&combination.gate));
         combination
-    }
-
-    /// Those of the watched diseases whose cases the gate does not find by itself, or of which there are too few to tell.
-    fn not_found(&self, combination: &Combination, training: &Training, watched: &[String]) -> Vec<String> {
-        let is_not_found = |code: &&String| {
-            let its: Vec<usize> = (0..training.diseases.len())
-                .filter(|&at| {
-                    let disease = &training.diseases[at];
-                    disease.orphan && disease.code.as_ref() == Some(code)
-                })
-                .collect();
-            let (mut cases, mut found) = (0.0, 0.0);
-            for (opinions, counts) in self.opinions.iter().zip(&training.folds) {
-                for (opinions, counts) in opinions.iter_rows().zip(counts.iter_rows()) {
-                    let here: f64 = its.iter().map(|&at| counts[at]).sum();
-                    if here > 0.0 {
-                        cases += here;
-                        found += if combination.alarmed(combination.orphan(opinions)) { here } else { 0.0 };
-                    }
-                }
-            }
-            cases < ENOUGH_TO_TELL || found < FOUND * cases
-        };
-        watched.iter().filter(is_not_found).cloned().collect()
     }
 
     fn calibration(&self, combination: &Combination) -> Calibration {

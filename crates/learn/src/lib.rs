@@ -37,6 +37,7 @@ pub mod revision;
 pub mod search;
 mod support;
 pub mod verify;
+mod watch;
 
 pub use error::{Error, Result};
 pub use ffi::{lightgbm_library, xgboost_library};
