@@ -101,7 +101,7 @@ impl House {
                 .insert(job["outcome"]["change"].as_u64().unwrap_or_else(|| panic!("nothing came of {job}")));
         }
         assert_eq!(changes.len(), count, "{jobs:?}");
-        let history = self.deployment.json("model history");
+        let history = self.deployment.json("model history --limit 1000");
         let of_cycle = |change: &&Value| change["cause"].as_str().unwrap().starts_with("retrain:");
         let recorded: BTreeSet<u64> = history["changes"]
             .as_array()
