@@ -2,7 +2,9 @@
 //!
 //! A part is drawn at random and is the only unbiased sample: calibration, prevalence and recall may be estimated from it
 //! and from nothing else that is chosen here. The rest comes in thirds: the highest orphan probabilities, the least certain
-//! severities, and those unlike all that is known (greedy k-center; Sener and Savarese 2018).
+//! severities, and those unlike all that is known (greedy k-center; Sener and Savarese 2018). While a disease is watched the
+//! thirds are quarters, and the first is of those whom its alarm only just leaves out: a profile learned from the cases that
+//! its own alarm finds alone would only ever confirm itself.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -13,6 +15,8 @@ pub struct Candidate {
     /// The possible patient: several people may be the same one, and telling the model of one of them is enough.
     pub cell: usize,
     pub probability_orphan: f64,
+    /// By how much the margin of a watched disease falls short of its alarm, in log odds; none without such an alarm.
+    pub short_of_alarm: Option<f64>,
     /// Of the severities, in bits.
     pub entropy: f64,
     /// Encoded features.
@@ -22,6 +26,8 @@ pub struct Candidate {
 /// What a candidate was chosen for, with the number that decided.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Merit {
+    /// What the nearest watched disease's margin is short of its alarm.
+    Watched(f64),
     Rarity(f64),
     Uncertainty(f64),
     /// Distance to the nearest of those that are known or chosen.
@@ -45,9 +51,14 @@ pub fn choose(
     let mut chosen = Chosen { candidates, picks: Vec::new(), taken: vec![false; candidates.len()] };
     // Drawn before anything else is: whoever is left out of the draw would bias it.
     chosen.draw(random, seed);
-    let (third, rest) = ((n - random).div_ceil(3), n - random);
-    chosen.highest(third.min(rest), |one| one.probability_orphan, Merit::Rarity);
-    chosen.highest(third.min(rest - third.min(rest)), |one| one.entropy, Merit::Uncertainty);
+    let watches = candidates.iter().any(|one| one.short_of_alarm.is_some());
+    let part = (n - random).div_ceil(if watches { 4 } else { 3 });
+    if watches {
+        let nearness = |one: &Candidate| -one.short_of_alarm.unwrap_or(f64::INFINITY);
+        chosen.highest(part.min(n - chosen.picks.len()), nearness, |nearness| Merit::Watched(-nearness));
+    }
+    chosen.highest(part.min(n - chosen.picks.len()), |one| one.probability_orphan, Merit::Rarity);
+    chosen.highest(part.min(n - chosen.picks.len()), |one| one.entropy, Merit::Uncertainty);
     chosen.farthest(n, known);
     chosen.picks
 }
@@ -139,7 +150,7 @@ mod tests {
     use super::*;
 
     fn candidate(cell: usize, probability_orphan: f64, entropy: f64, x: f32) -> Candidate {
-        Candidate { cell, probability_orphan, entropy, point: vec![x, 0.0] }
+        Candidate { cell, probability_orphan, short_of_alarm: None, entropy, point: vec![x, 0.0] }
     }
 
     fn many() -> Vec<Candidate> {
@@ -184,6 +195,28 @@ mod tests {
             matches!(picks[2], (3, Merit::Novelty(distance)) if (distance - 7.9).abs() < 1e-6),
             "{picks:?}"
         );
+    }
+
+    #[test]
+    fn while_a_disease_is_watched_a_quarter_is_of_those_just_short_of_its_alarm() {
+        let mut candidates = many();
+        for (one, short) in candidates.iter_mut().zip([0.5, 0.2, 9.0, 0.1]) {
+            one.short_of_alarm = Some(short);
+        }
+        let picks = choose(&candidates, &[], 11, 0.20, 7);
+        let watched: Vec<_> = picks.iter().filter(|(_, merit)| matches!(merit, Merit::Watched(_))).collect();
+        let drawn: Vec<usize> = picks.iter().take(3).map(|&(index, _)| index).collect();
+        let nearest = [3, 1, 0, 2].iter().filter(|index| !drawn.contains(index)).take(2);
+        let expected: Vec<_> =
+            nearest.map(|&index| (index, Merit::Watched([0.5, 0.2, 9.0, 0.1][index]))).collect();
+        assert_eq!(watched, expected.iter().collect::<Vec<_>>());
+        assert_eq!(picks.len(), 11);
+        for kind in [
+            |merit: &Merit| matches!(merit, Merit::Rarity(_)),
+            |merit: &Merit| matches!(merit, Merit::Uncertainty(_)),
+        ] {
+            assert_eq!(picks.iter().filter(|(_, merit)| kind(merit)).count(), 2);
+        }
     }
 
     #[test]

@@ -114,6 +114,29 @@ impl<'a> Revision<'a> {
         Ok(if self.half.add(&confirmed)? { Taken::Added } else { Taken::Held })
     }
 
+    /// By how much each of some possible patients falls short of the nearest alarm of a watched disease, in log odds; none
+    /// where there is no such alarm.
+    ///
+    /// # Errors
+    /// When a patient is not possible under the study.
+    pub fn short_of_alarm(&self, cells: &[Cell]) -> Result<Vec<Option<f64>>> {
+        if self.half.watched().is_empty() {
+            return Ok(vec![None; cells.len()]);
+        }
+        let (x, levels) = self.as_read(cells.iter().copied())?;
+        let (margins, mut short) = (self.half.margins(&x)?, Vec::with_capacity(cells.len()));
+        self.half.say(
+            self.combination.classes.groups.len(),
+            self.combination.heard(),
+            &levels,
+            margins.as_ref(),
+            |_, _, said| {
+                short.push(self.half.short_of_alarm(said));
+            },
+        );
+        Ok(short)
+    }
+
     /// The new version's bundle, in no folder yet. `training`: the cohort that the alarms of new diseases keep their
     /// budget in, and that explanations compare with, ascending by cell, each once. `threads` changes no byte.
     ///

@@ -22,6 +22,8 @@ const PAGE: usize = 200;
 pub enum Choice {
     /// The alarm was raised and nobody has said what became of it.
     Suspicion { probability_orphan: f64 },
+    /// Only just left out by the alarm of a disease that is watched; short of it by so much, in log odds.
+    Watched { short_of_alarm: f64 },
     /// Among the highest orphan probabilities without an alarm.
     Rarity { probability_orphan: f64 },
     /// Among the least certain severities; entropy in bits.
@@ -36,7 +38,9 @@ impl Choice {
     fn reason(&self) -> &'static str {
         match self {
             Self::Suspicion { .. } => "orphan_suspected",
-            Self::Rarity { .. } | Self::Uncertainty { .. } | Self::Novelty { .. } => "informative",
+            Self::Watched { .. } | Self::Rarity { .. } | Self::Uncertainty { .. } | Self::Novelty { .. } => {
+                "informative"
+            }
             Self::Random => "unbiased_sample",
         }
     }

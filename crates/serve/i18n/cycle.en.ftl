@@ -18,6 +18,7 @@ review-why-wrong = Reported as an error
 review-why-confirmed = Reported as right
 review-why-suspicion = Alert of an orphan disease ({ $percent }) without a known outcome
 review-why-rarity = Among those most like an orphan disease without an alert ({ $percent })
+review-why-watched = Only just short of the alert of an orphan disease that is being watched
 review-why-uncertainty = Among the most doubtful results ({ $bits } bits)
 review-why-novelty = Unlike every patient whose outcome is known
 review-why-random = Drawn at random: the unbiased sample

@@ -18,6 +18,7 @@ review-why-wrong = Notificado como error
 review-why-confirmed = Notificado como correcto
 review-why-suspicion = Aviso de enfermedad huérfana ({ $percent }) sin desenlace conocido
 review-why-rarity = Entre los más parecidos a una enfermedad huérfana sin llegar al aviso ({ $percent })
+review-why-watched = Muy cerca del aviso de una enfermedad huérfana en vigilancia
 review-why-uncertainty = Entre los resultados con más duda ({ $bits } bits)
 review-why-novelty = Distinto de todos los pacientes cuyo desenlace se conoce
 review-why-random = Elegido al azar: muestra sin sesgo

@@ -186,6 +186,9 @@ fn reason(review: &Entry) -> String {
         (Some(Choice::Suspicion { probability_orphan: p }), _) => {
             format!("alarm without outcome, p(orphan) {p:.3}")
         }
+        (Some(Choice::Watched { short_of_alarm }), _) => {
+            format!("just short of a watched orphan disease's alarm, by {short_of_alarm:.2}")
+        }
         (Some(Choice::Rarity { probability_orphan: p }), _) => {
             format!("among the highest p(orphan) without alarm, {p:.3}")
         }

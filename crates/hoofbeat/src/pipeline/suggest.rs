@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clinical::{Patient, Rarity};
 use lake::predictions::PredictionReader;
 use learn::active::{self, Candidate, Merit};
+use learn::revision::Revision;
 use registry::{Choice, NewSuggestion};
 use serde::Serialize;
 use serve::Record;
@@ -40,7 +41,10 @@ pub fn suggest(deployment: &Deployment, n: usize, seed: u64, actor: &str) -> Res
     let champion = deployment.champion()?;
     let scorer = Scorer::open(deployment, &champion)?;
     let reviewed = deployment.registry.reviewed_predictions()?;
-    let (served, known) = served(deployment, &scorer, &reviewed)?;
+    let (mut served, known) = served(deployment, &scorer, &reviewed)?;
+    let cells: Vec<_> = served.iter().map(|one| one.candidate.cell).collect();
+    let short = Revision::of(&deployment.bundle(&champion)?)?.short_of_alarm(&cells)?;
+    served.iter_mut().zip(short).for_each(|(one, short)| one.candidate.short_of_alarm = short);
     let plan = &deployment.config.review;
 
     let mut alarmed: Vec<&Served> = served.iter().filter(|one| one.alarmed).collect();
@@ -68,6 +72,7 @@ pub fn suggest(deployment: &Deployment, n: usize, seed: u64, actor: &str) -> Res
 
 fn choice(merit: Merit) -> Choice {
     match merit {
+        Merit::Watched(short_of_alarm) => Choice::Watched { short_of_alarm },
         Merit::Rarity(probability_orphan) => Choice::Rarity { probability_orphan },
         Merit::Uncertainty(entropy) => Choice::Uncertainty { entropy },
         Merit::Novelty(distance) => Choice::Novelty { distance },
@@ -102,6 +107,7 @@ fn served(
         let candidate = Candidate {
             cell,
             probability_orphan: assessed.orphan,
+            short_of_alarm: None,
             entropy: active::entropy(&assessed.before_alarm),
             point,
         };

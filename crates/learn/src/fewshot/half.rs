@@ -184,6 +184,12 @@ impl Half {
         self.network.as_ref().is_some_and(|network| network.novelty.raised(novelty))
     }
 
+    /// By how much a patient with these margins falls short of the nearest alarm of a watched disease, in log odds; none
+    /// without such an alarm.
+    pub fn short_of_alarm(&self, novelty: &[f64]) -> Option<f64> {
+        self.network.as_ref().and_then(|network| network.novelty.short_of_alarm(novelty))
+    }
+
     /// Codes of the orphan diseases, ascending.
     fn orphan_codes(&self) -> Vec<String> {
         let orphan = self.profiles.tallies().iter().filter(|tally| tally.disease.orphan);

@@ -129,6 +129,13 @@ impl NoveltyAlarm {
         NoveltyAlarm { thresholds: Vec::new(), each: 0.0, false_alarms: 0.0 }
     }
 
+    /// By how much a patient with these margins (a row of the matrix) falls short of the nearest alarm, in log odds; at most 0
+    /// of whom one alarms, none where the budget allows no alarm.
+    pub fn short_of_alarm(&self, margins: &[f64]) -> Option<f64> {
+        let pairs = margins.iter().zip(&self.thresholds);
+        pairs.filter_map(|(margin, threshold)| Some((*threshold)? - margin)).min_by(f64::total_cmp)
+    }
+
     /// Whether any new disease alarms a patient with these margins (a row of the matrix).
     pub fn raised(&self, margins: &[f64]) -> bool {
         let mut pairs = margins.iter().zip(&self.thresholds);

@@ -326,6 +326,7 @@ fn reason(review: &Review, w: Words) -> String {
         Some(Choice::Suspicion { probability_orphan: p }) => {
             w.with("review-why-suspicion", "percent", &w.rounded_percent(p))
         }
+        Some(Choice::Watched { .. }) => w.t("review-why-watched"),
         Some(Choice::Rarity { probability_orphan: p }) => {
             w.with("review-why-rarity", "percent", &w.rounded_percent(p))
         }
