@@ -6,6 +6,9 @@
 //! thirds are quarters, and the first is of those whom its alarm only just leaves out: a profile learned from the cases that
 //! its own alarm finds alone would only ever confirm itself.
 
+use std::collections::HashMap;
+use std::mem::{Discriminant, discriminant};
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -36,7 +39,8 @@ pub enum Merit {
 }
 
 /// Chooses at most `n` candidates, `random_share` of them (rounded up) at random. `known`: encoded features of patients
-/// whose outcome is known or asked for. Answers indices with their merits: the random ones first, then the thirds. The same
+/// whose outcome is known or asked for. Answers indices with their merits in the order in which to ask: those near a watched
+/// disease's alarm, then the other kinds in turn, so that whoever has time for a few asks of every kind. The same
 /// seed chooses the same ones.
 #[must_use]
 pub fn choose(
@@ -60,7 +64,20 @@ pub fn choose(
     chosen.highest(part.min(n - chosen.picks.len()), |one| one.probability_orphan, Merit::Rarity);
     chosen.highest(part.min(n - chosen.picks.len()), |one| one.entropy, Merit::Uncertainty);
     chosen.farthest(n, known);
-    chosen.picks
+    in_turn(chosen.picks)
+}
+
+/// Those near an alarm first, then one of each other kind after the other, each kind in its own order.
+fn in_turn(picks: Vec<(usize, Merit)>) -> Vec<(usize, Merit)> {
+    let mut turns: Vec<(usize, (usize, Merit))> = Vec::with_capacity(picks.len());
+    let mut of_kind: HashMap<Discriminant<Merit>, usize> = HashMap::new();
+    for pick in picks {
+        let turn = of_kind.entry(discriminant(&pick.1)).or_default();
+        *turn += 1;
+        turns.push((if matches!(pick.1, Merit::Watched(_)) { 0 } else { *turn }, pick));
+    }
+    turns.sort_by_key(|(turn, _)| *turn);
+    turns.into_iter().map(|(_, pick)| pick).collect()
 }
 
 /// The entropy of a distribution in bits.
@@ -147,6 +164,8 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     fn candidate(cell: usize, probability_orphan: f64, entropy: f64, x: f32) -> Candidate {
@@ -176,7 +195,13 @@ mod tests {
         // The drawn ones do not depend on what the others are worth.
         let mut other = candidates.clone();
         other.iter_mut().for_each(|one| one.probability_orphan = 1.0 - one.probability_orphan);
-        assert_eq!(choose(&other, &[], 20, 0.10, 7)[..2], picks[..2]);
+        let drawn = |picks: &[(usize, Merit)]| -> Vec<usize> {
+            picks.iter().filter(|(_, merit)| *merit == Merit::Random).map(|(index, _)| *index).collect()
+        };
+        assert_eq!(drawn(&choose(&other, &[], 20, 0.10, 7)), drawn(&picks));
+        // Whoever has time for four asks one of each kind.
+        let kinds: HashSet<_> = picks[..4].iter().map(|(_, merit)| discriminant(merit)).collect();
+        assert_eq!(kinds.len(), 4);
     }
 
     #[test]
@@ -205,7 +230,9 @@ mod tests {
         }
         let picks = choose(&candidates, &[], 11, 0.20, 7);
         let watched: Vec<_> = picks.iter().filter(|(_, merit)| matches!(merit, Merit::Watched(_))).collect();
-        let drawn: Vec<usize> = picks.iter().take(3).map(|&(index, _)| index).collect();
+        assert_eq!(picks[..watched.len()].iter().collect::<Vec<_>>(), watched);
+        let drawn: Vec<usize> =
+            picks.iter().filter(|(_, merit)| *merit == Merit::Random).map(|&(index, _)| index).collect();
         let nearest = [3, 1, 0, 2].iter().filter(|index| !drawn.contains(index)).take(2);
         let expected: Vec<_> =
             nearest.map(|&index| (index, Merit::Watched([0.5, 0.2, 9.0, 0.1][index]))).collect();

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::calibrate::Scored;
+use crate::probability::limit;
 use crate::{Error, Result};
 
 /// How the threshold is chosen from the scores of orphan cases that the score has not seen.
@@ -99,7 +100,7 @@ impl Rule {
             passed += with;
             index > 0 && passed >= index as f64
         });
-        Alarm { rule: *self, positives: n, index, threshold: threshold.map(|(p, _)| *p) }
+        Alarm { rule: *self, positives: n, index, threshold: threshold.map(|(p, _)| limit(*p)) }
     }
 }
 

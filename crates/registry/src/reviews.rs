@@ -18,7 +18,7 @@ use crate::{
     outcomes::{self, NewOutcome},
     sql::{AsParameters, Connection, Row, params},
     store::Registry,
-    suggestions::Choice,
+    suggestions::{Choice, SUGGESTED},
 };
 
 /// Source of the outcomes and cases that reviews confirm.
@@ -212,8 +212,10 @@ impl Registry {
     pub fn reviews(&self, state: Option<ReviewState>, after: u64, limit: u32) -> Result<Vec<Review>> {
         self.read(|db| {
             let filter = if state.is_some() { "state = ?1" } else { "CAST(?1 AS TEXT) IS NULL" };
-            let place = format!("queue * {QUEUE} + id");
-            let rest = format!("{filter} AND {place} > ?2 ORDER BY queue, id LIMIT ?3");
+            // Of suggestions the newest first.
+            let within = format!("CASE queue WHEN {SUGGESTED} THEN {} - id ELSE id END", QUEUE - 1);
+            let rest =
+                format!("{filter} AND queue * {QUEUE} + {within} > ?2 ORDER BY queue, {within} LIMIT ?3");
             list(db, &rest, params![state.map(ReviewState::code), after, limit])
         })
     }
@@ -303,7 +305,7 @@ fn read(db: &Connection, r: &Row) -> Result<Review> {
     };
     Ok(Review {
         id,
-        place: queue * QUEUE + id,
+        place: queue * QUEUE + if queue == u64::from(SUGGESTED) { QUEUE - 1 - id } else { id },
         prediction_id: r.get(1)?,
         feedback,
         state: state.ok_or(Error::Corrupt { what: "a review's state" })?,

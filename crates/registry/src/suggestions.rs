@@ -15,6 +15,9 @@ use crate::{
 
 /// Predictions that one statement looks up.
 const PAGE: usize = 200;
+/// The queue of what active learning asks about. Its newest entries come first: what would have taught most before the last
+/// trainings need not do so now.
+pub(crate) const SUGGESTED: u32 = 3;
 
 /// Why a served patient is asked about, with the number that decided.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -48,7 +51,7 @@ impl Choice {
     fn queue(&self) -> u32 {
         match self {
             Self::Suspicion { .. } => 2,
-            _ => 3,
+            _ => SUGGESTED,
         }
     }
 }
@@ -71,7 +74,8 @@ pub struct Suggested {
 const SUGGEST: &str = "review.suggest";
 
 impl Registry {
-    /// Opens a review of each prediction that has neither a review nor an outcome. Repeating the call with the same key
+    /// Opens a review of each prediction that has neither a review nor an outcome; what is given first is asked first.
+    /// Repeating the call with the same key
     /// changes nothing.
     ///
     /// # Errors
@@ -82,7 +86,11 @@ impl Registry {
                 return Ok(done);
             }
             let mut done = Suggested::default();
-            for NewSuggestion { prediction_id, choice } in new {
+            let (suggested, others): (Vec<_>, Vec<_>) =
+                new.iter().partition(|new| new.choice.queue() == SUGGESTED);
+            for NewSuggestion { prediction_id, choice } in
+                others.into_iter().chain(suggested.into_iter().rev())
+            {
                 let known: bool = tx
                     .prepare_cached(
                         "SELECT EXISTS (SELECT 1 FROM reviews WHERE prediction_id = ?1)

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::probability::limit;
 use crate::{Error, Matrix, Result};
 
 /// How many false alarms the alarms of new diseases may raise.
@@ -177,7 +178,7 @@ impl Tail {
     /// The lowest threshold that a new negative reaches with at most probability `share`.
     fn threshold(&self, share: f64) -> Option<f64> {
         let within = self.steps.partition_point(|&(_, beyond)| beyond / (self.negatives + 1.0) <= share);
-        within.checked_sub(1).and_then(|last| self.steps.get(last)).map(|&(margin, _)| margin)
+        within.checked_sub(1).and_then(|last| self.steps.get(last)).map(|&(margin, _)| limit(margin))
     }
 }
 

@@ -54,10 +54,16 @@ fn errors_come_before_suspicions_before_suggestions_before_agreement() {
         suggest(&registry, "t", &[choices[0], ("wrong", Choice::Random)]),
         Suggested { opened: 0, known: 2 }
     );
+    // What is suggested later is asked sooner.
+    assert_eq!(suggest(&registry, "u", &[("later", Choice::Random)]), Suggested { opened: 1, known: 0 });
+    assert_eq!(order(&registry), ["wrong", "suspected", "later", "random", "uncertain", "agreed"]);
     let reasons: Vec<_> = registry.open_reviews().unwrap().into_iter().collect();
     let expected =
         ["informative", "orphan_suspected", "reported_confirmed", "reported_wrong", "unbiased_sample"];
-    assert_eq!(reasons, expected.map(|reason| (reason.to_owned(), 1)));
+    assert_eq!(
+        reasons,
+        expected.map(|reason| (reason.to_owned(), if reason == "unbiased_sample" { 2 } else { 1 }))
+    );
     // Page by page the order is the same.
     let mut seen = Vec::new();
     let mut after = 0;
