@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use clinical::Study;
 use lake::Lake;
 use lake::predictions;
+use registry::{ModelVersion, Stage};
 use serde_json::Value;
 use serve::ports::{
     Catalogue, CatalogueError, Champions, Circle, CircleError, LogError, Model, Pending, PredictionLog,
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 use crate::deployment::Deployment;
 use crate::pipeline::score::Scorer;
-use crate::pipeline::{collect, suggest};
+use crate::pipeline::{collect, promote, suggest};
 
 /// Between two looks at the registry for another champion. A look is one index look-up, some microseconds, and
 /// waits for no writer.
@@ -177,6 +178,16 @@ impl Circle for Turning {
                 "confirmed cases collected"
             );
             Ok(())
+        })
+    }
+
+    fn may_be_promoted(&self, version: ModelVersion) -> Pending<Result<bool, CircleError>> {
+        self.away(move |deployment| match deployment.registry.model(version) {
+            Ok(model) if model.stage == Stage::Validated => {
+                Ok(promote::hindered(deployment, &model)?.is_none())
+            }
+            Ok(_) | Err(registry::Error::UnknownModel(_)) => Ok(true),
+            Err(error) => Err(error.into()),
         })
     }
 

@@ -4,6 +4,7 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use clinical::{Explained, ModelRef, Note, Patient, Prediction, Study};
+use registry::ModelVersion;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -80,6 +81,10 @@ pub trait Catalogue: Send + Sync {
 pub trait Circle: Send + Sync {
     /// Brings the confirmed cases of resolved reviews into the data. Those that must wait are taken by the next call.
     fn collect(&self) -> Pending<Result<(), CircleError>>;
+
+    /// Whether a model may be promoted: its gates hold by the study in force, measured anew where another study judged. True
+    /// of one that the registry refuses by itself: it is unknown or has not got so far.
+    fn may_be_promoted(&self, version: ModelVersion) -> Pending<Result<bool, CircleError>>;
 
     /// Opens reviews of unanswered alarms and of at most `number` patients whose outcome would teach most; what was opened,
     /// as `hoofbeat review suggest --json` prints it.

@@ -9,7 +9,7 @@ mod verify;
 use std::path::Path;
 
 use anyhow::Result;
-use registry::{Act, Model as Registered, Replaces, Stage};
+use registry::{Act, Model as Registered, Replaces};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -174,12 +174,8 @@ fn promote_model(
     reason: &str,
     over: bool,
 ) -> Result<Done> {
-    // A champion of before has been judged; and who took the responsibility for a model's gates once, has it.
-    let new = matches!(model.stage, Stage::Candidate | Stage::Validated);
-    if new && !promote::was_overridden(model) {
-        let Judged { hold, verdicts: gates } = promote::judged(deployment, model)?;
-        let passed = hold && model.stage != Stage::Candidate;
-        if !passed && !over {
+    if let Some(Judged { verdicts: gates, .. }) = promote::hindered(deployment, model)? {
+        if !over {
             output::print(
                 global.json,
                 &json!({ "model": model.version, "promoted": false, "gates": gates }),
@@ -193,9 +189,7 @@ fn promote_model(
             )?;
             return Ok(Done::NotHeld);
         }
-        if !passed {
-            promote::override_gates(deployment, model, reason)?;
-        }
+        promote::override_gates(deployment, model, reason)?;
     }
     let promotion = promote::promote(deployment, model, Replaces::Any, reason)?;
     output::print(global.json, &promotion, || match (promotion.changed, promotion.previous) {

@@ -1,7 +1,7 @@
 //! Promote: gates decide, a person may override them in the open; one row of the registry changes.
 
 use anyhow::{Context, Result, bail};
-use registry::{Act, Model, Promotion, Replaces};
+use registry::{Act, Model, Promotion, Replaces, Stage};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -40,6 +40,18 @@ pub fn judged(deployment: &Deployment, model: &Model) -> Result<Judged> {
         false => evaluate::validation(deployment, model)?,
     };
     Ok(Judged { hold: held(&report), verdicts: json!({ "verdicts": report["gates"] }) })
+}
+
+/// What stands between a model and its promotion: the gates that do not hold, none where it may be promoted. A champion of
+/// before has been judged; and who took the responsibility for a model's gates once, has it.
+pub fn hindered(deployment: &Deployment, model: &Model) -> Result<Option<Judged>> {
+    let new = matches!(model.stage, Stage::Candidate | Stage::Validated);
+    if !new || was_overridden(model) {
+        return Ok(None);
+    }
+    let judged = judged(deployment, model)?;
+    let passed = judged.hold && model.stage != Stage::Candidate;
+    Ok((!passed).then_some(judged))
 }
 
 /// A person takes the responsibility that the gates refused; the reason is kept in the audit.

@@ -300,6 +300,11 @@ fn a_looser_study_does_not_loosen_the_gates_that_judge_it() {
     let passed = trained["model"]["version"].as_str().unwrap();
     assert_eq!(deployment.json(&format!("model show {passed}"))["model"]["stage"], "validated");
     deployment.run(&format!("model promote {passed}")).exits(3);
+    let server = Server::start(&deployment);
+    let asked = server.client().send("POST", &format!("/api/v1/models/{passed}/promote"), &[], b"");
+    assert_eq!(asked.status, 409);
+    assert!(asked.json()["detail"].as_str().unwrap().contains(passed), "{}", asked.json());
+    server.stop();
     assert_eq!(deployment.json("model show")["model"]["version"], "m-0002");
     deployment.ok(&format!("model promote {passed} --override-gates --reason known"));
     let shown = deployment.json("model show")["model"].clone();

@@ -91,6 +91,16 @@ pub(crate) async fn promote(
 ) -> Result<Response, Fault> {
     let version: ModelVersion = version.parse()?;
     let wish = Wish::read(&app, request).await?;
+    if !app.state.circle.may_be_promoted(version).await? {
+        let because = |words: &str| format!("{version}: {words}");
+        return Err(Fault::because(
+            Kind::Conflict,
+            because(
+                "sus condiciones no se cumplen según el estudio vigente; `hoofbeat model show` las enumera",
+            ),
+            because("its gates do not hold by the study in force; `hoofbeat model show` lists them"),
+        ));
+    }
     let at = app.now();
     let promotion = app
         .registry(move |registry| {
