@@ -15,6 +15,7 @@ pub(crate) mod reviews;
 mod rows;
 
 use axum::{
+    body::Body,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
@@ -30,15 +31,19 @@ use crate::{
 
 /// One JSON document.
 pub(crate) fn json_response(value: &impl Serialize) -> Result<Response, Fault> {
-    let body = written::json(value).map_err(|_| Fault::new(Kind::Internal))?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/json")], written::json(value)?).into_response())
 }
 
 /// One JSON document whose texts are in `language`.
 pub(crate) fn worded_response(value: &impl Serialize, language: Language) -> Result<Response, Fault> {
-    let mut response = json_response(value)?;
-    edge::speaks(response.headers_mut(), language);
-    Ok(response)
+    Ok(spoken_response(written::json(value)?, language))
+}
+
+/// The same, written already.
+pub(crate) fn spoken_response(body: Vec<u8>, language: Language) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.headers_mut() = edge::json_headers(language);
+    response
 }
 
 /// Who acts. There is no sign-in yet, so every caller of the interface is the same one, unless it gives a name.
