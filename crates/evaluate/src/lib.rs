@@ -40,6 +40,7 @@ pub mod reference;
 mod report;
 mod rule;
 mod statistics;
+mod verification;
 
 pub use bootstrap::Bootstrap;
 pub use calibration::CalibrationBin;
@@ -61,3 +62,4 @@ pub use proportion::clopper_pearson;
 pub use ranking::OperatingPoint;
 pub use report::{Calibration, Grouping, Report, Subgroup, evaluate, subgroups};
 pub use rule::{Comparison, Group, Light, Outcome, Rule, Verdict, hold, judge};
+pub use verification::{Stratum, recall_by_verified};

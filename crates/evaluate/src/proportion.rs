@@ -1,6 +1,7 @@
 //! Proportions of counts: the exact interval.
 
 use statrs::function::beta::checked_beta_reg;
+use statrs::function::erf::erf_inv;
 
 use crate::figure::{Estimate, Figure};
 
@@ -15,15 +16,24 @@ const MANY: u64 = 200_000;
 /// are quantiles of beta distributions. `None` when `n` is 0 or `hits` exceeds it.
 #[must_use]
 pub fn clopper_pearson(hits: u64, n: u64) -> Option<(f64, f64)> {
+    interval(hits, n, TAIL)
+}
+
+/// The same with `tail` outside on either side.
+pub(crate) fn interval(hits: u64, n: u64, tail: f64) -> Option<(f64, f64)> {
     if n == 0 || hits > n {
         return None;
     }
     if hits.min(n - hits) >= MANY {
-        return Some(score_interval(hits as f64, n as f64));
+        return Some(score_interval(
+            hits as f64,
+            n as f64,
+            std::f64::consts::SQRT_2 * erf_inv(1.0 - 2.0 * tail),
+        ));
     }
     let (k, n) = (hits as f64, n as f64);
-    let low = if k == 0.0 { 0.0 } else { beta_quantile(k, n - k + 1.0, TAIL) };
-    let high = if k == n { 1.0 } else { beta_quantile(k + 1.0, n - k, 1.0 - TAIL) };
+    let low = if k == 0.0 { 0.0 } else { beta_quantile(k, n - k + 1.0, tail) };
+    let high = if k == n { 1.0 } else { beta_quantile(k + 1.0, n - k, 1.0 - tail) };
     Some((low, high))
 }
 
@@ -36,11 +46,10 @@ pub(crate) fn proportion(hits: u64, n: u64, because_of_none: &str) -> Figure {
 }
 
 /// Wilson's score interval with continuity correction (Newcombe, Statistics in Medicine 17, 1998, method 4).
-fn score_interval(hits: f64, n: f64) -> (f64, f64) {
-    const Z: f64 = 1.959_963_984_540_054;
-    let (z2, p, centre) = (Z * Z, hits / n, 2.0 * hits + Z * Z);
-    let low = centre - 1.0 - Z * (z2 - 2.0 - 1.0 / n + 4.0 * p * (n - hits + 1.0)).sqrt();
-    let high = centre + 1.0 + Z * (z2 + 2.0 - 1.0 / n + 4.0 * p * (n - hits - 1.0)).sqrt();
+fn score_interval(hits: f64, n: f64, z: f64) -> (f64, f64) {
+    let (z2, p, centre) = (z * z, hits / n, 2.0 * hits + z * z);
+    let low = centre - 1.0 - z * (z2 - 2.0 - 1.0 / n + 4.0 * p * (n - hits + 1.0)).sqrt();
+    let high = centre + 1.0 + z * (z2 + 2.0 - 1.0 / n + 4.0 * p * (n - hits - 1.0)).sqrt();
     (low / (2.0 * (n + z2)), high / (2.0 * (n + z2)))
 }
 

@@ -142,7 +142,7 @@ fn measure(deployment: &Deployment, model: &Model, scorer: &Scorer, asked: &Aske
         sources: &sources,
         arrived_sample: &arrived_sample,
     };
-    let [reviewed, followed_up] = performance::on_outcomes(&deployment.registry, &log, study, from, to)?;
+    let outcomes = performance::on_outcomes(&deployment.registry, &log, study, from, to)?;
     Ok(Report {
         model: model.version,
         dataset_version: model.dataset_version,
@@ -157,9 +157,9 @@ fn measure(deployment: &Deployment, model: &Model, scorer: &Scorer, asked: &Aske
         drift: drift::compare(scorer, &profile, &window, deployment.config.threads())?,
         performance: Performance {
             targets: performance::targets(study),
-            arrived: performance::on_arrived(scorer, &arrived)?,
-            reviewed,
-            followed_up,
+            arrived: performance::on_arrived(scorer, &arrived, &served, &outcomes)?,
+            reviewed: outcomes.reviewed,
+            followed_up: outcomes.followed_up,
             expected: performance::expected(scorer, &answered),
         },
         quality: quality::of_window(study, &lake.ingests()?, from, to),

@@ -174,6 +174,56 @@ fn what_is_served_is_compared_too_and_figures_are_read_over_rest() {
     assert!(alerts.contains("served:age_years") && !alerts.contains("systolic_mmhg\":"));
 }
 
+/// Where all alarms are reviewed the alarmed are missing among the cases that come besides: what is known of either group counts
+/// for all of it.
+#[test]
+fn the_orphan_recall_is_everybodys_though_only_the_alarmed_are_reviewed() {
+    let deployment = trained().copy();
+    let server = Server::start(&deployment);
+    let (mut client, mut dice) = (server.client(), Dice(5));
+    let answers: Vec<Value> = (0..300).map(|_| client.predict(&random_patient(&mut dice))).collect();
+    let id = |answer: &&Value| answer["prediction_id"].as_str().unwrap().to_owned();
+    let alarmed = |answer: &&Value| answer["rarity"]["class"] == "orphan";
+    let others: Vec<String> =
+        answers.iter().filter(|answer| !alarmed(answer)).map(|answer| id(&answer)).collect();
+    let alarmed: Vec<String> = answers.iter().filter(alarmed).map(|answer| id(&answer)).collect();
+    assert!(alarmed.len() >= 20 && others.len() >= 100, "{} alarms", alarmed.len());
+    let recall = |deployment: &Deployment| {
+        let turn = deployment.run("monitor --window 7d --json").exits(3).json();
+        turn["performance"]["arrived"]["orphan_recall"]["value"].as_f64().unwrap()
+    };
+    let of_arrived = recall(&deployment);
+
+    // Two in three alarmed are orphan cases; of the others a hundred are heard of, and five of them are.
+    deployment.ok("review suggest -n 0");
+    let reviews = client.get("/api/v1/reviews?state=open&limit=500").json();
+    let reviews = reviews["reviews"].as_array().unwrap();
+    assert_eq!(reviews.len(), alarmed.len());
+    let mut found = 0;
+    for (at, review) in reviews.iter().enumerate() {
+        let orphan = at % 3 > 0;
+        found += u64::from(orphan);
+        let (rarity, code) = if orphan { ("orphan", json!("ORPHA:586")) } else { ("common", Value::Null) };
+        let finding =
+            json!({ "reviewer": "Ana", "severity": "chronic", "rarity": rarity, "disease_code": code });
+        let path = format!("/api/v1/reviews/{}/resolution", review["id"]);
+        assert_eq!(client.post(&path, &finding).status, 200);
+    }
+    let mut outcomes = "prediction_id,severity,rarity,disease_code,confirmed_at\n".to_owned();
+    for (at, id) in others.iter().take(100).enumerate() {
+        let orphan = if at < 5 { "orphan,ORPHA:586" } else { "common," };
+        outcomes += &format!("{id},chronic,{orphan},2026-03-01\n");
+    }
+    deployment.write("outcomes.csv", &outcomes);
+    deployment.ok("outcome add outcomes.csv --source ehr");
+    let missed = others.len() as f64 * 0.05;
+    let expected = found as f64 / (found as f64 + missed);
+    let corrected = recall(&deployment);
+    assert!((corrected - expected).abs() < 1e-9, "{corrected} {expected}");
+    assert!((of_arrived - corrected).abs() > 1e-3, "{of_arrived}");
+    server.stop();
+}
+
 #[test]
 fn wrong_windows_are_refused_and_a_deployment_without_model_says_so() {
     let deployment = Deployment::empty();

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use clinical::{Cell, Rarity, Study};
 use evaluate::{
-    Answer, Bootstrap, Cells, Disease, DiseaseCounts, Expected, Figures, InTheLarge, Light, Metric, Rule,
+    Answer, Bootstrap, Cells, Disease, DiseaseCounts, Expected, Figure, Figures, InTheLarge, Light, Metric,
+    Rule, Stratum,
 };
 use lake::predictions::PredictionReader;
 use registry::{ConfirmedOutcome, Registry};
@@ -15,7 +16,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::profile::Answered;
-use super::sample::{Arrived, Confirmed};
+use super::sample::{Arrived, Confirmed, Served};
 use crate::pipeline::collect::SOURCE as REVIEW_SOURCE;
 use crate::pipeline::score::Scorer;
 
@@ -28,7 +29,9 @@ const PAGE: u32 = 1000;
 #[derive(Debug, Serialize)]
 pub struct Performance {
     pub targets: Targets,
-    /// Confirmed cases that came in during the window and that the model has not learned from: what alarms rest on.
+    /// Confirmed cases that came in during the window and that the model has not learned from: what alarms rest on. Where
+    /// alarms are reviewed, their patients are among the reviewed and not among these; the orphan recall is then estimated from the
+    /// outcomes of the answers given, corrected for who was verified ([`evaluate::recall_by_verified`]).
     pub arrived: Option<Measured>,
     /// Answers whose outcome a review has found in the window. Reviewed cases are chosen, mostly because somebody doubted the answer:
     /// their figures are worse than everybody's and raise no alarm.
@@ -73,25 +76,37 @@ pub(super) fn targets(study: &Study) -> Targets {
     Targets { f1_common: study.targets.f1_common, orphan_recall: study.targets.orphan_recall }
 }
 
-/// The model's answers to confirmed cases that it has not learned from.
-pub(super) fn on_arrived(scorer: &Scorer, arrived: &Arrived) -> Result<Option<Measured>> {
+/// The model's answers to confirmed cases that it has not learned from. Where alarms are reviewed, the alarmed are missing among
+/// these cases; then the recall is that of the answers given, of which `outcomes` tells.
+pub(super) fn on_arrived(
+    scorer: &Scorer,
+    arrived: &Arrived,
+    served: &Served,
+    outcomes: &Outcomes,
+) -> Result<Option<Measured>> {
     if arrived.confirmed.is_empty() {
         return Ok(None);
     }
     let study = scorer.study();
-    let mut outcomes: BTreeMap<Cell, Vec<u64>> = BTreeMap::new();
+    let mut by_cell: BTreeMap<Cell, Vec<u64>> = BTreeMap::new();
     for ((cell, severity, orphan, _), n) in &arrived.confirmed {
-        let counts = outcomes.entry(*cell).or_insert_with(|| vec![0; 2 * study.severities().len()]);
+        let counts = by_cell.entry(*cell).or_insert_with(|| vec![0; 2 * study.severities().len()]);
         counts[2 * severity + usize::from(*orphan)] += n;
     }
     let mut cells = no_cells(study)?;
-    let members: Vec<Cell> = outcomes.keys().copied().collect();
-    for (cell, counts) in &outcomes {
+    let members: Vec<Cell> = by_cell.keys().copied().collect();
+    for (cell, counts) in &by_cell {
         let assessed = scorer.assess(*cell)?;
         cells.push(&answer(&assessed), counts)?;
     }
     let diseases = evaluate::diseases(&cells, &by_disease(&arrived.confirmed, &members))?;
-    measure(study, &cells, diseases).map(Some)
+    let mut measured = measure(study, &cells, diseases)?;
+    if outcomes.reviewed.as_ref().is_some_and(|reviewed| reviewed.figures.alerts_per_1000.value() > Some(0.0))
+    {
+        measured.figures.orphan_recall = outcomes.recall(served);
+        measured.lights.orphan_recall = recall_light(study, &measured.figures.orphan_recall);
+    }
+    Ok(Some(measured))
 }
 
 /// What the model's probabilities promise of the patients served.
@@ -134,13 +149,12 @@ fn measure(study: &Study, cells: &Cells, diseases: Vec<Disease>) -> Result<Measu
     let targets = targets(study);
     let enough = report.confusion.iter().all(|row| row.iter().sum::<u64>() >= FEWEST_OF_EACH);
     let f1 = Rule::at_least(Metric::F1Common, targets.f1_common).light(&report.figures.f1_common);
-    let recall = Rule::at_least(Metric::OrphanRecall, targets.orphan_recall);
     Ok(Measured {
         patients: report.patients,
         orphans: report.orphans,
         lights: Lights {
             f1_common: if enough { f1 } else { Light::Grey },
-            orphan_recall: recall.light(&report.figures.orphan_recall),
+            orphan_recall: recall_light(study, &report.figures.orphan_recall),
         },
         classes: report.classes,
         figures: report.figures,
@@ -150,21 +164,55 @@ fn measure(study: &Study, cells: &Cells, diseases: Vec<Disease>) -> Result<Measu
     })
 }
 
-/// Answers, by whatever model gave them, whose outcome became known in the window: by reviews, and from elsewhere.
+fn recall_light(study: &Study, recall: &Figure) -> Light {
+    Rule::at_least(Metric::OrphanRecall, targets(study).orphan_recall).light(recall)
+}
+
+/// What became known of answers.
+#[derive(Debug)]
+pub(super) struct Outcomes {
+    /// By reviews.
+    pub reviewed: Option<Measured>,
+    /// From elsewhere.
+    pub followed_up: Option<Measured>,
+    /// Outcomes and orphan cases of answers without an alarm that nobody chose to review, and of all with one.
+    verified: [(u64, u64); 2],
+}
+
+impl Outcomes {
+    /// Recall of the alarms of the answers given, as if everybody's outcome were known.
+    fn recall(&self, served: &Served) -> Figure {
+        let group = |alarmed: usize| {
+            let (verified, orphans) = self.verified[alarmed];
+            Stratum { patients: served.alarms[alarmed], verified, orphans }
+        };
+        evaluate::recall_by_verified(group(1), group(0))
+    }
+}
+
+/// Answers, by whatever model gave them, whose outcome became known in the window.
 pub(super) fn on_outcomes(
     registry: &Registry,
     log: &PredictionReader,
     study: &Study,
     from: OffsetDateTime,
     to: OffsetDateTime,
-) -> Result<[Option<Measured>; 2]> {
+) -> Result<Outcomes> {
     let [mut reviewed, mut others] = [no_cells(study)?, no_cells(study)?];
+    let mut verified = [(0, 0); 2];
     let mut last = None;
     loop {
         let mut outcomes = registry.outcomes_recorded(from, to, last.as_ref(), PAGE)?;
         for outcome in &outcomes {
-            let cells = if outcome.source == REVIEW_SOURCE { &mut reviewed } else { &mut others };
-            add(cells, log, study, outcome)?;
+            let is_chosen = outcome.source == REVIEW_SOURCE;
+            let cells = if is_chosen { &mut reviewed } else { &mut others };
+            let Some(alarmed) = add(cells, log, study, outcome)? else { continue };
+            // Who is reviewed without an alarm was chosen by what the model doubts.
+            if alarmed || !is_chosen {
+                let (all, orphans) = &mut verified[usize::from(alarmed)];
+                *all += 1;
+                *orphans += u64::from(is_orphan(outcome));
+            }
         }
         let Some(newest) = outcomes.pop() else { break };
         last = Some(newest);
@@ -173,28 +221,38 @@ pub(super) fn on_outcomes(
         true => Ok(None),
         false => measure(study, &cells, Vec::new()).map(Some),
     };
-    Ok([measured(reviewed)?, measured(others)?])
+    Ok(Outcomes { reviewed: measured(reviewed)?, followed_up: measured(others)?, verified })
 }
 
-/// An outcome of a vanished answer or in another study's terms is passed over.
-fn add(cells: &mut Cells, log: &PredictionReader, study: &Study, outcome: &ConfirmedOutcome) -> Result<()> {
-    let Some(truth) = study.severity_from_code(&outcome.severity) else { return Ok(()) };
-    let Ok(id) = outcome.prediction_id.parse::<Uuid>() else { return Ok(()) };
-    let Some(record) = log.get(id)? else { return Ok(()) };
+fn is_orphan(outcome: &ConfirmedOutcome) -> bool {
+    outcome.rarity.as_deref() == Some(Rarity::Orphan.code())
+}
+
+/// Whether the answer was an alarm; none of a vanished answer or one in another study's terms, which is passed over.
+fn add(
+    cells: &mut Cells,
+    log: &PredictionReader,
+    study: &Study,
+    outcome: &ConfirmedOutcome,
+) -> Result<Option<bool>> {
+    let Some(truth) = study.severity_from_code(&outcome.severity) else { return Ok(None) };
+    let Ok(id) = outcome.prediction_id.parse::<Uuid>() else { return Ok(None) };
+    let Some(record) = log.get(id)? else { return Ok(None) };
     let logged = Record::from_bytes(&record).with_context(|| format!("prediction {id} cannot be read"))?;
     let said = &logged.prediction;
     let mut counts = vec![0; 2 * study.severities().len()];
-    counts[2 * truth.index() + usize::from(outcome.rarity.as_deref() == Some(Rarity::Orphan.code()))] = 1;
-    if said.probabilities.len() == study.severities().len()
-        && said.severity.index() < said.probabilities.len()
-    {
-        let answer = Answer {
-            probabilities: &said.probabilities,
-            orphan: said.probability_orphan,
-            decided: said.severity,
-            alarm: said.rarity == Some(Rarity::Orphan),
-        };
-        cells.push(&answer, &counts)?;
+    counts[2 * truth.index() + usize::from(is_orphan(outcome))] = 1;
+    let classes = said.probabilities.len();
+    if classes != study.severities().len() || said.severity.index() >= classes {
+        return Ok(None);
     }
-    Ok(())
+    let alarm = said.rarity == Some(Rarity::Orphan);
+    let answer = Answer {
+        probabilities: &said.probabilities,
+        orphan: said.probability_orphan,
+        decided: said.severity,
+        alarm,
+    };
+    cells.push(&answer, &counts)?;
+    Ok(Some(alarm))
 }

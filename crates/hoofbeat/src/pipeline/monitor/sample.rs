@@ -147,6 +147,8 @@ fn cell_of_row(cells: &Cells, inputs: &[Vec<Option<i32>>], row: usize) -> Option
 pub(super) struct Served {
     pub sample: Sample,
     pub patients: BTreeMap<Cell, u64>,
+    /// Answers without an alarm, and with one, as they were given.
+    pub alarms: [u64; 2],
     /// Answers by models of another study.
     pub other_study: u64,
     pub first: Option<OffsetDateTime>,
@@ -173,6 +175,7 @@ pub(super) fn served(
             continue;
         }
         served.first = served.first.or(Some(at));
+        served.alarms[usize::from(logged.prediction.rarity == Some(Rarity::Orphan))] += 1;
         served.sample.add(study, &logged.values);
         *served.patients.entry(study.cell(&logged.values)).or_default() += 1;
     }
