@@ -15,6 +15,11 @@ use crate::Study;
 pub struct Patient(pub(crate) Vec<i32>);
 
 impl Patient {
+    /// Values that were accepted once, as they were kept. Whether they are a study's must be looked at.
+    pub fn read_back(values: Vec<i32>) -> Patient {
+        Patient(values)
+    }
+
     pub fn values(&self) -> &[i32] {
         &self.0
     }

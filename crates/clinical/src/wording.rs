@@ -102,18 +102,70 @@ impl Study {
         patient: &Patient,
         language: Language,
     ) -> &'a str {
-        let values = &patient.values()[feature.inputs.clone()];
+        self.phrase(feature, feature.phrase(&patient.values()[feature.inputs.clone()]), language).words
+    }
+
+    /// The phrase at a place below [`Feature::phrases`].
+    pub fn phrase<'a>(&'a self, feature: &'a Feature, place: usize, language: Language) -> Phrase<'a> {
+        let choice = feature.choice(place);
         let special = match &feature.kind {
-            Kind::Number { words, .. } => values
-                .first()
-                .and_then(|value| words.iter().find(|words| *value <= words.up_to))
-                .map(|words| words.get(language)),
+            Kind::Number { words, .. } => words.get(place).map(|words| words.get(language)),
             Kind::Code(_) | Kind::Category(_) => {
-                let choice = feature.choice(feature.level(values));
                 choice.and_then(|choice| choice.words.as_ref()).map(|words| words.get(language))
             }
         };
-        special.unwrap_or_else(|| feature.label.get(language))
+        let unit = self.inputs_of(feature).first().map(|input| input.unit.get(language)).unwrap_or_default();
+        let (numbered, rest) = match (&feature.kind, choice.map(|choice| choice.label.get(language))) {
+            (Kind::Category(_), Some(label)) => (true, [" ", unit, " (", label, ")"]),
+            (_, Some(label)) => (false, [label, "", "", "", ""]),
+            (_, None) if unit.is_empty() => (true, [""; 5]),
+            (_, None) => (true, [" ", unit, "", "", ""]),
+        };
+        let words = special.unwrap_or_else(|| feature.label.get(language));
+        Phrase { words, numbered, rest: Texts(rest) }
+    }
+}
+
+impl Feature {
+    /// In how many ways the feature's values are said, the numbers in them aside: few, however many values there are.
+    pub fn phrases(&self) -> usize {
+        match &self.kind {
+            Kind::Number { words, .. } => words.len() + 1,
+            Kind::Code(_) | Kind::Category(_) => self.dim(),
+        }
+    }
+
+    /// In which of them accepted values are said.
+    pub fn phrase(&self, values: &[i32]) -> usize {
+        match &self.kind {
+            Kind::Number { words, .. } => {
+                let value = values.first();
+                let named = value.and_then(|value| words.iter().position(|words| *value <= words.up_to));
+                named.unwrap_or(words.len())
+            }
+            Kind::Code(_) | Kind::Category(_) => self.level(values),
+        }
+    }
+}
+
+/// How some of a feature's values are said, but for their numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Phrase<'a> {
+    /// What the feature is called at these values: `Poco ejercicio`.
+    pub words: &'a str,
+    /// The numbers come first: `138/86`.
+    pub numbered: bool,
+    /// What follows: ` mmHg (Alta 1)`; all that is said where there are no numbers.
+    pub rest: Texts<'a>,
+}
+
+/// Texts that are written one after the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Texts<'a>([&'a str; 5]);
+
+impl Display for Texts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().filter(|text| !text.is_empty()).try_for_each(|text| f.write_str(text))
     }
 }
 
@@ -128,23 +180,12 @@ impl Display for ValueText<'_> {
 
 impl ValueText<'_> {
     fn value(&self, feature: &Feature, patient: &Patient, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ValueText { study, language, .. } = *self;
         let values = &patient.values()[feature.inputs.clone()];
-        let label = feature.choice(feature.level(values)).map(|choice| choice.label.get(language));
-        match (&feature.kind, label) {
-            (Kind::Category(_), Some(label)) => {
-                numbers(f, values)?;
-                all(f, &[" ", unit(study, feature, language), " (", label, ")"])
-            }
-            (_, Some(label)) => f.write_str(label),
-            (_, None) => {
-                numbers(f, values)?;
-                match unit(study, feature, language) {
-                    "" => Ok(()),
-                    unit => all(f, &[" ", unit]),
-                }
-            }
+        let phrase = self.study.phrase(feature, feature.phrase(values), self.language);
+        if phrase.numbered {
+            numbers(f, values)?;
         }
+        phrase.rest.fmt(f)
     }
 
     fn note(&self, parts: &[NotePart], f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -185,36 +226,54 @@ fn numbers(f: &mut fmt::Formatter<'_>, values: &[i32]) -> fmt::Result {
     Ok(())
 }
 
-/// One text after the other.
-fn all(f: &mut fmt::Formatter<'_>, texts: &[&str]) -> fmt::Result {
-    texts.iter().try_for_each(|text| f.write_str(text))
+/// Which way a contribution moved the probability, and by how much: `aumenta la probabilidad en 30,4 puntos`.
+#[derive(Debug, Clone, Copy)]
+pub struct Effect {
+    moved: f64,
+    language: Language,
 }
 
-fn unit<'a>(study: &'a Study, feature: &Feature, language: Language) -> &'a str {
-    study.inputs_of(feature).first().map(|input| input.unit.get(language)).unwrap_or_default()
+/// See [`Effect`]; `moved` is in probability, -1..=1.
+pub fn effect(moved: f64, language: Language) -> Effect {
+    Effect { moved, language }
+}
+
+impl Effect {
+    /// Writes itself. Letters, digits, spaces and punctuation.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write(self, out: &mut impl fmt::Write) -> fmt::Result {
+        let Effect { moved, language } = self;
+        out.write_str(match (language, moved.abs() < 0.0005, moved > 0.0) {
+            (Language::Es, true, _) => return out.write_str("apenas cambia la probabilidad"),
+            (Language::En, true, _) => return out.write_str("hardly changes the probability"),
+            (Language::Es, false, true) => "aumenta la probabilidad en ",
+            (Language::Es, false, false) => "reduce la probabilidad en ",
+            (Language::En, false, true) => "raises the probability by ",
+            (Language::En, false, false) => "lowers the probability by ",
+        })?;
+        decimal(moved.abs() * 100.0, 1, language).write(out)?;
+        out.write_str(match language {
+            Language::Es => " puntos",
+            Language::En => " points",
+        })
+    }
+}
+
+impl Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f)
+    }
 }
 
 impl Display for ContributionWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (moved, language) = (self.moved, self.value.language);
-        all(f, &[self.words, ", "])?;
+        f.write_str(self.words)?;
+        f.write_str(", ")?;
         self.value.fmt(f)?;
         f.write_str(": ")?;
-        let effect = match (language, moved.abs() < 0.0005, moved > 0.0) {
-            (Language::Es, true, _) => return f.write_str("apenas cambia la probabilidad"),
-            (Language::En, true, _) => return f.write_str("hardly changes the probability"),
-            (Language::Es, false, true) => "aumenta la probabilidad en",
-            (Language::Es, false, false) => "reduce la probabilidad en",
-            (Language::En, false, true) => "raises the probability by",
-            (Language::En, false, false) => "lowers the probability by",
-        };
-        let points = match language {
-            Language::Es => "puntos",
-            Language::En => "points",
-        };
-        all(f, &[effect, " "])?;
-        decimal(moved.abs() * 100.0, 1, language).fmt(f)?;
-        all(f, &[" ", points])
+        effect(self.moved, self.value.language).fmt(f)
     }
 }
 
@@ -283,24 +342,48 @@ pub fn decimal(value: f64, decimals: usize, language: Language) -> Decimal {
     Decimal { value, decimals, language }
 }
 
-impl Display for Decimal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Decimal { value, decimals, language } = *self;
+impl Decimal {
+    fn write(self, out: &mut impl fmt::Write) -> fmt::Result {
+        let Decimal { value, decimals, language } = self;
         if decimals == 1
             && let Some(tenths) = tenths(value)
         {
-            Display::fmt(&(tenths / 10), f)?;
-            f.write_char(match language {
-                Language::Es => ',',
-                Language::En => '.',
-            })?;
-            return Display::fmt(&(tenths % 10), f);
+            return write_tenths(out, tenths, language);
         }
         match language {
-            Language::Es => write!(Commas(f), "{value:.decimals$}"),
-            Language::En => write!(f, "{value:.decimals$}"),
+            Language::Es => write!(Commas(out), "{value:.decimals$}"),
+            Language::En => write!(out, "{value:.decimals$}"),
         }
     }
+}
+
+impl Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f)
+    }
+}
+
+/// Digits from the last one on: what the standard library does for numbers of any width and sign is ten times the work.
+fn write_tenths(out: &mut impl fmt::Write, tenths: u32, language: Language) -> fmt::Result {
+    let mut text = [0; 12];
+    let (mut begin, mut left) = (text.len(), tenths);
+    let mut before = |byte| {
+        begin -= 1;
+        text[begin] = byte;
+    };
+    before(b'0' + (left % 10) as u8);
+    before(match language {
+        Language::Es => b',',
+        Language::En => b'.',
+    });
+    loop {
+        left /= 10;
+        before(b'0' + (left % 10) as u8);
+        if left < 10 {
+            break;
+        }
+    }
+    out.write_str(std::str::from_utf8(&text[begin..]).unwrap_or_default())
 }
 
 /// The nearest number of tenths, as far as whole numbers tell it: of a value so near to the middle between two that its last bits
@@ -313,9 +396,9 @@ fn tenths(value: f64) -> Option<u32> {
 }
 
 /// Writes a comma for every point.
-struct Commas<'a, 'f>(&'a mut fmt::Formatter<'f>);
+struct Commas<'a, W>(&'a mut W);
 
-impl fmt::Write for Commas<'_, '_> {
+impl<W: fmt::Write> fmt::Write for Commas<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for (position, part) in text.split('.').enumerate() {
             if position > 0 {

@@ -76,6 +76,8 @@ pub struct Model {
     healthy: Vec<f64>,
     support: Option<Support>,
     nearest: Option<NearestTable>,
+    /// What the diseases of `nearest` are called, by position.
+    names: Vec<String>,
     notes: Option<Notes>,
 }
 
@@ -246,6 +248,7 @@ impl Model {
             dataset_version: bundle.manifest.dataset_version,
         };
         let notes = Notes::open(bundle, &study, tabulated)?;
+        let names = nearest.iter().flat_map(NearestTable::codes).map(|code| name_of(code)).collect();
         Ok(Model {
             manifest: bundle.manifest.clone(),
             reference,
@@ -256,8 +259,14 @@ impl Model {
             healthy,
             support,
             nearest,
+            names,
             notes,
         })
+    }
+
+    /// Codes of the orphan diseases that its table can name; none in the direct form.
+    pub fn diseases(&self) -> &[String] {
+        self.nearest.as_ref().map_or(&[], NearestTable::codes)
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -425,20 +434,22 @@ impl Model {
 
     /// The orphan diseases that the patient resembles most, each with the probability that the patient has it.
     fn nearest(&self, levels: &[usize], orphan: f64) -> Result<Vec<Nearest>> {
-        let nearest: Vec<(String, f64)> = match (&self.predictor, &self.nearest) {
-            (Predictor::Direct(direct), _) => direct.nearest(levels)?,
+        let named = |disease_code: String, name: String, given_orphan: f64| Nearest {
+            disease_code,
+            name,
+            probability: lasting(given_orphan * orphan),
+        };
+        Ok(match (&self.predictor, &self.nearest) {
+            (Predictor::Direct(direct), _) => {
+                let nearest = direct.nearest(levels)?.into_iter();
+                nearest.map(|(code, p)| named(code.clone(), name_of(&code), p)).collect()
+            }
             (Predictor::Tabulated(_), Some(table)) => {
-                let named = table.of_cell(self.study.domain().cell(levels));
-                named.map(|(code, p)| (code.to_owned(), p)).collect()
+                let nearest = table.positions(self.study.domain().cell(levels));
+                nearest.map(|(at, p)| named(table.codes()[at].clone(), self.names[at].clone(), p)).collect()
             }
             (Predictor::Tabulated(_), None) => Vec::new(),
-        };
-        let named = nearest.into_iter().map(|(disease_code, given_orphan)| Nearest {
-            name: clinical::orphanet::name(&disease_code).unwrap_or(&disease_code).to_owned(),
-            probability: lasting(given_orphan * orphan),
-            disease_code,
-        });
-        Ok(named.collect())
+        })
     }
 
     /// Orphan on an alarm, none for people without disease, else common.
@@ -492,6 +503,11 @@ impl Model {
 /// A probability, or a difference of two, to [`DECIMALS`].
 pub(crate) fn lasting(p: f64) -> f64 {
     (p * DECIMALS).round() / DECIMALS
+}
+
+/// What a disease is called; its code where no name is known.
+fn name_of(code: &str) -> String {
+    clinical::orphanet::name(code).unwrap_or(code).to_owned()
 }
 
 /// Largest magnitude first.

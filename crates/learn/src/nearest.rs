@@ -49,13 +49,23 @@ impl NearestTable {
     /// Code and probability of the diseases that possible patient `cell` resembles most, most probable first; empty
     /// when the cohort has no orphan disease with a code.
     pub fn of_cell(&self, cell: usize) -> impl Iterator<Item = (&str, f64)> {
+        self.positions(cell).map(|(position, p)| (self.codes[position].as_str(), p))
+    }
+
+    /// The diseases that it can name.
+    pub fn codes(&self) -> &[String] {
+        &self.codes
+    }
+
+    /// As [`NearestTable::of_cell`], by position in [`NearestTable::codes`].
+    pub(crate) fn positions(&self, cell: usize) -> impl Iterator<Item = (usize, f64)> {
         let record = self.records.get(cell * RECORD..(cell + 1) * RECORD).unwrap_or_default();
         let (positions, probabilities) = record.split_at(record.len().min(NEAREST * size_of::<u16>()));
         let (positions, _) = positions.as_chunks::<2>();
         let (probabilities, _) = probabilities.as_chunks::<4>();
         positions.iter().zip(probabilities).filter_map(|(position, p)| {
-            let code = self.codes.get(usize::from(u16::from_le_bytes(*position)))?;
-            Some((code.as_str(), f64::from(f32::from_le_bytes(*p))))
+            let position = usize::from(u16::from_le_bytes(*position));
+            (position < self.codes.len()).then(|| (position, f64::from(f32::from_le_bytes(*p))))
         })
     }
 

@@ -10,7 +10,10 @@ use axum::{
 use clinical::{Issue, Language, Study, Text};
 use serde::Serialize;
 
-use crate::ports::{CatalogueError, CircleError, LogError, Model, ModelError};
+use crate::{
+    ports::{CatalogueError, CircleError, LogError, Model, ModelError},
+    written::NoJson,
+};
 
 /// The kind of a fault: it decides status, type and title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -298,6 +301,13 @@ impl From<registry::Error> for Fault {
             // The registry's own sentence names identifiers and the remedy; it exists in English only.
             _ => Fault::because(kind, error.to_string(), error.to_string()),
         }
+    }
+}
+
+impl From<NoJson> for Fault {
+    fn from(error: NoJson) -> Fault {
+        tracing::error!(%error, "an answer has no written form");
+        Fault::new(Kind::Internal)
     }
 }
 

@@ -18,6 +18,7 @@ mod language;
 mod metrics;
 mod openapi;
 mod origin;
+mod phrases;
 pub mod ports;
 mod record;
 mod rest;
@@ -28,5 +29,6 @@ mod web;
 mod written;
 
 pub use app::{Clock, Settings, State, Version};
-pub use record::Record;
+pub use phrases::Phrases;
+pub use record::{NoRecord, Record};
 pub use server::serve;

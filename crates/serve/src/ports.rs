@@ -7,6 +7,8 @@ use clinical::{Explained, ModelRef, Note, Patient, Prediction, Study};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::Phrases;
+
 /// A future that is `Send` and boxed, so that ports stay object-safe.
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -15,6 +17,8 @@ pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub trait Model: Send + Sync + std::fmt::Debug {
     fn study(&self) -> &Study;
     fn reference(&self) -> &ModelRef;
+    /// What its answers say, put into words when it was opened.
+    fn phrases(&self) -> &Phrases;
     /// The answer for an accepted patient, with a note where there is one; `explain` is the probability to
     /// explain, the displayed severity's when `None`.
     fn answer(

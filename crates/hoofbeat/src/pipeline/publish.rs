@@ -282,23 +282,12 @@ fn push(publication: &mut lake::OutcomePublication, outcome: &ConfirmedOutcome, 
     });
 }
 
-/// When a logged answer was given; `None` for what is no answer.
-pub(super) fn time_of(record: &[u8]) -> Option<OffsetDateTime> {
-    #[derive(serde::Deserialize)]
-    struct Logged<'a> {
-        #[serde(borrow)]
-        at: std::borrow::Cow<'a, str>,
-    }
-    let logged: Logged<'_> = serde_json::from_slice(record).ok()?;
-    OffsetDateTime::parse(&logged.at, &Rfc3339).ok()
-}
-
 /// A clock that was set back is forgiven this much: answers are logged in the order in which they become durable.
 const SLACK: time::Duration = time::Duration::HOUR;
 
 /// The newest logged answers of all servers, at most so many, oldest first. Costs what they are, however long the log is.
 pub(super) fn newest_answers(log: &PredictionReader, most: usize) -> Result<Vec<Uuid>> {
-    Ok(log.newest(most, time_of, SLACK)?)
+    Ok(log.newest(most, Record::time_of, SLACK)?)
 }
 
 /// The logged answers from about `from` until about `to` (none: until now), log by log; earlier and later ones may be among them. Costs what
@@ -308,7 +297,7 @@ pub(super) fn answers_between(
     from: OffsetDateTime,
     to: Option<OffsetDateTime>,
 ) -> Result<predictions::Scan> {
-    Ok(log.scan_between(time_of, from, to, SLACK)?)
+    Ok(log.scan_between(Record::time_of, from, to, SLACK)?)
 }
 
 /// Microseconds since 1970-01-01T00:00:00Z.

@@ -11,7 +11,6 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::promote::act;
-use super::publish::time_of;
 use crate::deployment::Deployment;
 
 /// What goes.
@@ -40,7 +39,7 @@ pub struct Retained {
 /// and from the log before from the lake, so that nothing is published that has gone.
 pub fn retain(deployment: &Deployment, request: &Request<'_>) -> Result<Retained> {
     let log = deployment.data_dir.join("predictions");
-    let old = |record: &[u8]| time_of(record).is_some_and(|at| at < request.limit);
+    let old = |record: &[u8]| serve::Record::time_of(record).is_some_and(|at| at < request.limit);
     let before = (request.limit.unix_timestamp_nanos() / 1000) as i64;
     let (mut answers, mut in_log) = (HashSet::new(), 0);
     if request.source.is_none() {

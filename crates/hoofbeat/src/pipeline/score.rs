@@ -17,6 +17,7 @@ use crate::deployment::Deployment;
 #[derive(Debug)]
 pub struct Scorer {
     model: learn::Model,
+    phrases: serve::Phrases,
     /// True of every answer of this model.
     standing_warnings: Vec<Warning>,
 }
@@ -39,7 +40,9 @@ impl Scorer {
 
     /// A model that the registry knows nothing of yet: to be measured, not to be served.
     pub fn of(model: learn::Model) -> Scorer {
-        Scorer { model, standing_warnings: Vec::new() }
+        let diseases = model.diseases().iter().map(String::as_str);
+        let phrases = serve::Phrases::of(model.study(), diseases);
+        Scorer { model, phrases, standing_warnings: Vec::new() }
     }
 
     pub fn study(&self) -> &Study {
@@ -93,6 +96,10 @@ impl serve::ports::Model for Scorer {
 
     fn reference(&self) -> &ModelRef {
         self.model.reference()
+    }
+
+    fn phrases(&self) -> &serve::Phrases {
+        &self.phrases
     }
 
     fn answer(

@@ -29,7 +29,7 @@ use crate::{
     fault::{Fault, Kind, Problem},
     language,
     ports::Model,
-    written,
+    written::{self, NoJson},
 };
 
 /// Rows that are logged together.
@@ -105,11 +105,21 @@ struct Batch {
     open: bool,
 }
 
+/// The line of a row that was refused.
 #[derive(Serialize)]
-#[serde(untagged)]
-enum Line<'a> {
-    Result { index: usize, result: Answer<'a> },
-    Error { index: usize, error: Problem<'a> },
+struct Refused<'a> {
+    index: usize,
+    error: Problem<'a>,
+}
+
+/// Appends the line of a row that was answered.
+fn result(out: &mut Vec<u8>, index: usize, answer: &Answer<'_>) -> Result<(), NoJson> {
+    out.extend_from_slice(b"{\"index\":");
+    written::integer(out, index);
+    out.extend_from_slice(b",\"result\":");
+    answer.write(out)?;
+    out.push(b'}');
+    Ok(())
 }
 
 impl Batch {
@@ -175,18 +185,16 @@ impl Batch {
             if array && index > 0 {
                 out.push(b',');
             }
-            let line = match answer {
-                Ok(answered) => {
-                    Line::Result { index, result: answered.view(self.model.study(), self.language) }
-                }
+            let written = match answer {
+                Ok(answered) => result(&mut out, index, &answered.view(&*self.model, self.language)),
                 Err(fault) => {
-                    Line::Error { index, error: fault.problem(&self.app.state.study, self.language, None) }
+                    let error = fault.problem(&self.app.state.study, self.language, None);
+                    written::append(&mut out, &Refused { index, error })
                 }
             };
             // Codes, texts and finite numbers: there is nothing in a line that JSON cannot say.
-            match written::json(&line) {
-                Ok(line) => out.extend(line),
-                Err(error) => tracing::error!(%error, "a row of a batch could not be written"),
+            if let Err(error) = written {
+                tracing::error!(%error, "a row of a batch could not be written");
             }
             if !array {
                 out.push(b'\n');

@@ -30,15 +30,23 @@ use crate::{
 
 /// One JSON document.
 pub(crate) fn json_response(value: &impl Serialize) -> Result<Response, Fault> {
-    let body = written::json(value).map_err(|_| Fault::new(Kind::Internal))?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    Ok(as_json(written::json(value)?))
+}
+
+fn as_json(body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// One JSON document whose texts are in `language`.
 pub(crate) fn worded_response(value: &impl Serialize, language: Language) -> Result<Response, Fault> {
-    let mut response = json_response(value)?;
+    Ok(spoken_response(written::json(value)?, language))
+}
+
+/// The same, written already.
+pub(crate) fn spoken_response(body: Vec<u8>, language: Language) -> Response {
+    let mut response = as_json(body);
     edge::speaks(response.headers_mut(), language);
-    Ok(response)
+    response
 }
 
 /// Who acts. There is no sign-in yet, so every caller of the interface is the same one, unless it gives a name.

@@ -7,23 +7,24 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use clinical::{Explained, ModelRef, Prediction, Study};
+use clinical::{Explained, Prediction, Study};
 use registry::Feedback;
-use serde::{Serialize, Serializer, ser::SerializeMap};
 use uuid::Uuid;
 
 use super::{
     answer::Answer,
     intake::{self, Accepted},
-    worded_response,
+    spoken_response,
 };
 use crate::{
     app::{App, Shared},
     body,
     fault::{Fault, Kind},
     language,
+    phrases::Phrases,
     ports::Model,
     record::{Record, rfc3339},
+    written::{self, NoJson},
 };
 
 /// `POST /api/v1/predictions`
@@ -36,7 +37,9 @@ pub(crate) async fn create(State(app): Shared, request: Request) -> Result<Respo
     let accepted = intake::patient(&body, &model).inspect_err(|fault| app.metrics.refused(fault.issues()))?;
     let answered = answer(&app, &model, accepted, explain).await?;
     let language = language::accepted(&head.headers);
-    worded_response(&answered.view(model.study(), language), language)
+    let mut body = Vec::with_capacity(written::ROOM);
+    answered.view(&*model, language).write(&mut body)?;
+    Ok(spoken_response(body, language))
 }
 
 /// One answer that is in the log.
@@ -44,17 +47,17 @@ pub(crate) struct Answered {
     pub(crate) id: Uuid,
     pub(crate) created_at: String,
     pub(crate) accepted: Accepted,
-    pub(crate) model: ModelRef,
     pub(crate) prediction: Prediction,
 }
 
 impl Answered {
-    pub(crate) fn view<'a>(&'a self, study: &'a Study, language: clinical::Language) -> Answer<'a> {
+    pub(crate) fn view<'a>(&'a self, model: &'a dyn Model, language: clinical::Language) -> Answer<'a> {
         Answer {
             id: self.id,
             created_at: &self.created_at,
-            model: &self.model,
-            study,
+            model: model.reference(),
+            study: model.study(),
+            phrases: model.phrases(),
             patient: &self.accepted.patient,
             prediction: &self.prediction,
             language,
@@ -81,12 +84,9 @@ pub(crate) fn prepare(
         values: Cow::Borrowed(&accepted.patient),
         prediction: Cow::Borrowed(&prediction),
     };
-    let record = record.to_bytes().ok_or_else(|| Fault::new(Kind::Internal))?;
+    let record = record.to_bytes();
     app.metrics.predicted(model.study(), &prediction);
-    Ok((
-        Answered { id: Uuid::nil(), created_at, accepted, model: model.reference().clone(), prediction },
-        record,
-    ))
+    Ok((Answered { id: Uuid::nil(), created_at, accepted, prediction }, record))
 }
 
 /// Computes an answer and logs it.
@@ -116,7 +116,10 @@ pub(crate) async fn show(
     let language = language::accepted(&headers);
     let answer = logged.view(language);
     let patient_id = logged.record.patient_id.as_deref();
-    worded_response(&Again { answer, patient_id, feedback: &feedback }, language)
+    let mut body = Vec::with_capacity(written::ROOM);
+    answer.members(&mut body)?;
+    again(&mut body, patient_id, &feedback)?;
+    Ok(spoken_response(body, language))
 }
 
 /// A logged answer and the study that gives it its meaning.
@@ -128,14 +131,21 @@ pub(crate) struct Logged {
 
 enum Meaning {
     Current(Arc<dyn Model>),
-    Former(Arc<Study>),
+    Former(Arc<Study>, Box<Phrases>),
 }
 
 impl Logged {
     pub(crate) fn study(&self) -> &Study {
         match &self.meaning {
             Meaning::Current(model) => model.study(),
-            Meaning::Former(study) => study,
+            Meaning::Former(study, _) => study,
+        }
+    }
+
+    fn phrases(&self) -> &Phrases {
+        match &self.meaning {
+            Meaning::Current(model) => model.phrases(),
+            Meaning::Former(_, phrases) => phrases,
         }
     }
 
@@ -146,6 +156,7 @@ impl Logged {
             created_at: &record.at,
             model: &record.model,
             study: self.study(),
+            phrases: self.phrases(),
             patient: &record.values,
             prediction: &record.prediction,
             language,
@@ -171,34 +182,29 @@ pub(crate) async fn find(app: &App, id: &str) -> Result<Logged, Fault> {
         Some(model) => Meaning::Current(model),
         None => {
             let study = app.state.champions.study(&record.model.version).await;
-            Meaning::Former(study.ok_or_else(|| {
+            let study = study.ok_or_else(|| {
                 Fault::because(
                     Kind::NotFound,
                     "El modelo que dio esta respuesta ya no está disponible.",
                     "The model that gave this answer is no longer available.",
                 )
-            })?)
+            })?;
+            let phrases = Box::new(Phrases::of(&study, []));
+            Meaning::Former(study, phrases)
         }
     };
     let logged = Logged { id, record, meaning };
     if logged.record.fits(logged.study()) { Ok(logged) } else { Err(Fault::new(Kind::Internal)) }
 }
 
-/// An answer with what belongs to it now.
-struct Again<'a> {
-    answer: Answer<'a>,
-    patient_id: Option<&'a str>,
-    feedback: &'a [Feedback],
-}
-
-impl Serialize for Again<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        self.answer.members(&mut map)?;
-        if let Some(patient_id) = self.patient_id {
-            map.serialize_entry("patient_id", patient_id)?;
-        }
-        map.serialize_entry("feedback", self.feedback)?;
-        map.end()
+/// What belongs to an answer now, and its end.
+fn again(out: &mut Vec<u8>, patient_id: Option<&str>, feedback: &[Feedback]) -> Result<(), NoJson> {
+    if let Some(patient_id) = patient_id {
+        out.extend_from_slice(b",\"patient_id\":");
+        written::quote(out, patient_id);
     }
+    out.extend_from_slice(b",\"feedback\":");
+    written::append(out, &feedback)?;
+    out.push(b'}');
+    Ok(())
 }

@@ -10,18 +10,40 @@ use serde::Serialize;
 
 pub(crate) use self::serializer::NoJson;
 use self::serializer::Writer;
+pub(crate) use self::text::{Plain, quote};
 
 /// What most answers and records fit into, bytes.
-const ROOM: usize = 2048;
+pub(crate) const ROOM: usize = 2560;
 
 /// A value as compact JSON.
 ///
 /// # Errors
 /// The value has no JSON form.
 pub(crate) fn json(value: &impl Serialize) -> Result<Vec<u8>, NoJson> {
-    let mut writer = Writer { out: Vec::with_capacity(ROOM) };
-    value.serialize(&mut writer)?;
-    Ok(writer.out)
+    let mut out = Vec::with_capacity(ROOM);
+    append(&mut out, value)?;
+    Ok(out)
+}
+
+/// The same after what is there.
+///
+/// # Errors
+/// The value has no JSON form; then a part of it is there.
+pub(crate) fn append(out: &mut Vec<u8>, value: &impl Serialize) -> Result<(), NoJson> {
+    value.serialize(&mut Writer { out })
+}
+
+/// A number; one that is not finite is `null`.
+pub(crate) fn real(out: &mut Vec<u8>, number: f64) {
+    match number.is_finite() {
+        true => out.extend_from_slice(zmij::Buffer::new().format_finite(number).as_bytes()),
+        false => out.extend_from_slice(b"null"),
+    }
+}
+
+/// A whole number.
+pub(crate) fn integer(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 #[cfg(test)]

@@ -21,11 +21,11 @@ impl ser::Error for NoJson {
 type Written = Result<(), NoJson>;
 
 /// JSON that grows.
-pub(super) struct Writer {
-    pub(super) out: Vec<u8>,
+pub(super) struct Writer<'o> {
+    pub(super) out: &'o mut Vec<u8>,
 }
 
-impl Writer {
+impl<'o> Writer<'o> {
     #[inline]
     fn raw(&mut self, text: &str) -> Written {
         self.out.extend_from_slice(text.as_bytes());
@@ -34,12 +34,12 @@ impl Writer {
 
     #[inline]
     fn text(&mut self, text: &str) -> Written {
-        text::quote(&mut self.out, text);
+        text::quote(self.out, text);
         Ok(())
     }
 
     #[inline]
-    fn parts(&mut self, begin: &str, end: &'static str) -> Result<Parts<'_>, NoJson> {
+    fn parts(&mut self, begin: &str, end: &'static str) -> Result<Parts<'_, 'o>, NoJson> {
         self.raw(begin)?;
         Ok(Parts { writer: self, any: false, end })
     }
@@ -47,7 +47,7 @@ impl Writer {
     /// What follows is the one member of an object, which it leaves open.
     fn variant(&mut self, name: &'static str) -> Written {
         self.raw("{")?;
-        text::name(&mut self.out, name);
+        text::name(self.out, name);
         Ok(())
     }
 
@@ -87,16 +87,16 @@ macro_rules! reals {
     };
 }
 
-impl<'a> Serializer for &'a mut Writer {
+impl<'a, 'o> Serializer for &'a mut Writer<'o> {
     type Ok = ();
     type Error = NoJson;
-    type SerializeSeq = Parts<'a>;
-    type SerializeTuple = Parts<'a>;
-    type SerializeTupleStruct = Parts<'a>;
-    type SerializeTupleVariant = Parts<'a>;
-    type SerializeMap = Parts<'a>;
-    type SerializeStruct = Parts<'a>;
-    type SerializeStructVariant = Parts<'a>;
+    type SerializeSeq = Parts<'a, 'o>;
+    type SerializeTuple = Parts<'a, 'o>;
+    type SerializeTupleStruct = Parts<'a, 'o>;
+    type SerializeTupleVariant = Parts<'a, 'o>;
+    type SerializeMap = Parts<'a, 'o>;
+    type SerializeStruct = Parts<'a, 'o>;
+    type SerializeStructVariant = Parts<'a, 'o>;
 
     numbers! {
         serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
@@ -119,7 +119,7 @@ impl<'a> Serializer for &'a mut Writer {
 
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Written {
         self.raw("\"")?;
-        write!(Pieces(&mut self.out), "{value}").map_err(NoJson::custom)?;
+        write!(Pieces(self.out), "{value}").map_err(NoJson::custom)?;
         self.raw("\"")
     }
 
@@ -163,15 +163,15 @@ impl<'a> Serializer for &'a mut Writer {
         self.raw("}")
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Parts<'a>, NoJson> {
+    fn serialize_seq(self, _: Option<usize>) -> Result<Parts<'a, 'o>, NoJson> {
         self.parts("[", "]")
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Parts<'a>, NoJson> {
+    fn serialize_tuple(self, _: usize) -> Result<Parts<'a, 'o>, NoJson> {
         self.parts("[", "]")
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Parts<'a>, NoJson> {
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Parts<'a, 'o>, NoJson> {
         self.parts("[", "]")
     }
 
@@ -181,18 +181,18 @@ impl<'a> Serializer for &'a mut Writer {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Parts<'a>, NoJson> {
+    ) -> Result<Parts<'a, 'o>, NoJson> {
         self.variant(variant)?;
         self.parts("[", "]}")
     }
 
     #[inline]
-    fn serialize_map(self, _: Option<usize>) -> Result<Parts<'a>, NoJson> {
+    fn serialize_map(self, _: Option<usize>) -> Result<Parts<'a, 'o>, NoJson> {
         self.parts("{", "}")
     }
 
     #[inline]
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Parts<'a>, NoJson> {
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Parts<'a, 'o>, NoJson> {
         self.parts("{", "}")
     }
 
@@ -202,21 +202,21 @@ impl<'a> Serializer for &'a mut Writer {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Parts<'a>, NoJson> {
+    ) -> Result<Parts<'a, 'o>, NoJson> {
         self.variant(variant)?;
         self.parts("{", "}}")
     }
 }
 
 /// The items of a list or the members of an object.
-pub(super) struct Parts<'a> {
-    writer: &'a mut Writer,
+pub(super) struct Parts<'a, 'o> {
+    writer: &'a mut Writer<'o>,
     /// One was written.
     any: bool,
     end: &'static str,
 }
 
-impl Parts<'_> {
+impl Parts<'_, '_> {
     #[inline]
     fn next(&mut self) {
         if std::mem::replace(&mut self.any, true) {
@@ -233,7 +233,7 @@ impl Parts<'_> {
     #[inline]
     fn member<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Written {
         self.next();
-        text::name(&mut self.writer.out, name);
+        text::name(self.writer.out, name);
         value.serialize(&mut *self.writer)
     }
 
@@ -246,7 +246,7 @@ impl Parts<'_> {
 /// The same parts by serde's many names.
 macro_rules! parts {
     ($($form:ident: $method:ident($($name:ident)?) as $written:ident;)*) => {
-        $(impl ser::$form for Parts<'_> {
+        $(impl ser::$form for Parts<'_, '_> {
             type Ok = ();
             type Error = NoJson;
 
@@ -272,7 +272,7 @@ parts! {
     SerializeStructVariant: serialize_field(name) as member;
 }
 
-impl ser::SerializeMap for Parts<'_> {
+impl ser::SerializeMap for Parts<'_, '_> {
     type Ok = ();
     type Error = NoJson;
 

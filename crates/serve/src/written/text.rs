@@ -16,7 +16,7 @@ pub(super) fn name(out: &mut Vec<u8>, name: &'static str) {
 
 /// Appends a text between quotes, with the escapes that JSON asks for.
 #[inline]
-pub(super) fn quote(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn quote(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     escape(out, text);
     out.push(b'"');
@@ -28,6 +28,18 @@ pub(super) struct Pieces<'a>(pub(super) &'a mut Vec<u8>);
 impl fmt::Write for Pieces<'_> {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
         escape(self.0, piece);
+        Ok(())
+    }
+}
+
+/// Text of which nothing has to be escaped, in pieces.
+pub(crate) struct Plain<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl fmt::Write for Plain<'_> {
+    #[inline]
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        debug_assert!(split(piece.as_bytes()).is_none(), "{piece:?} would have to be escaped");
+        self.0.extend_from_slice(piece.as_bytes());
         Ok(())
     }
 }

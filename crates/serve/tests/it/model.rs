@@ -5,11 +5,13 @@ use clinical::{
     Contribution, Explained, Explanation, ModelRef, Nearest, Note, Patient, Prediction, Rarity, Severity,
     Study, Warning,
 };
+use serve::Phrases;
 use serve::ports::{Model, ModelError};
 
 #[derive(Debug)]
 pub(crate) struct ClosedForm {
     study: Study,
+    phrases: Phrases,
     reference: ModelRef,
     /// Moves every score, so that two models give different answers.
     tilt: f64,
@@ -29,8 +31,10 @@ impl ClosedForm {
                 .collect();
         }
         let dataset_version = if tilt == 0.0 { 3 } else { 4 };
+        let phrases = Phrases::of(&study, []);
         ClosedForm {
             study,
+            phrases,
             reference: ModelRef { version: version.to_owned(), dataset_version },
             tilt,
             background,
@@ -94,6 +98,10 @@ impl Model for ClosedForm {
 
     fn reference(&self) -> &ModelRef {
         &self.reference
+    }
+
+    fn phrases(&self) -> &Phrases {
+        &self.phrases
     }
 
     fn answer(
@@ -191,6 +199,10 @@ impl Model for Broken {
 
     fn reference(&self) -> &ModelRef {
         self.sound.reference()
+    }
+
+    fn phrases(&self) -> &Phrases {
+        self.sound.phrases()
     }
 
     fn answer(&self, _: &Patient, _: Option<&Note>, _: Option<Explained>) -> Result<Prediction, ModelError> {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use clinical::{Cell, Rarity, Severity, Study};
+use clinical::{Cell, Rarity, Study};
 use evaluate::{
     Answer, Bootstrap, Cells, Disease, DiseaseCounts, Expected, Figures, InTheLarge, Light, Metric, Rule,
 };
 use lake::predictions::PredictionReader;
 use registry::{ConfirmedOutcome, Registry};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serve::Record;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -149,20 +150,6 @@ fn measure(study: &Study, cells: &Cells, diseases: Vec<Disease>) -> Result<Measu
     })
 }
 
-/// The part of a logged answer that is compared with the truth.
-#[derive(Deserialize)]
-struct Logged {
-    prediction: LoggedAnswer,
-}
-
-#[derive(Deserialize)]
-struct LoggedAnswer {
-    severity: Severity,
-    probabilities: Vec<f64>,
-    rarity: Option<Rarity>,
-    probability_orphan: f64,
-}
-
 /// Answers, by whatever model gave them, whose outcome became known in the window: by reviews, and from elsewhere.
 pub(super) fn on_outcomes(
     registry: &Registry,
@@ -194,8 +181,8 @@ fn add(cells: &mut Cells, log: &PredictionReader, study: &Study, outcome: &Confi
     let Some(truth) = study.severity_from_code(&outcome.severity) else { return Ok(()) };
     let Ok(id) = outcome.prediction_id.parse::<Uuid>() else { return Ok(()) };
     let Some(record) = log.get(id)? else { return Ok(()) };
-    let Logged { prediction: said } =
-        serde_json::from_slice(&record).with_context(|| format!("prediction {id} cannot be read"))?;
+    let logged = Record::from_bytes(&record).with_context(|| format!("prediction {id} cannot be read"))?;
+    let said = &logged.prediction;
     let mut counts = vec![0; 2 * study.severities().len()];
     counts[2 * truth.index() + usize::from(outcome.rarity.as_deref() == Some(Rarity::Orphan.code()))] = 1;
     if said.probabilities.len() == study.severities().len()

@@ -9,6 +9,7 @@ use lake::predictions::PredictionReader;
 use lake::{CellMap, DatasetVersion, Lake, NO_CELL, ValueColumn, columns};
 use prepare::Set;
 use serde::{Deserialize, Serialize};
+use serve::Record;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -151,14 +152,6 @@ pub(super) struct Served {
     pub first: Option<OffsetDateTime>,
 }
 
-/// The part of a logged answer that monitoring reads.
-#[derive(Deserialize)]
-struct Logged<'a> {
-    #[serde(borrow)]
-    at: std::borrow::Cow<'a, str>,
-    values: Patient,
-}
-
 /// The answers from `from` until before `to`.
 pub(super) fn served(
     log: &PredictionReader,
@@ -169,8 +162,7 @@ pub(super) fn served(
     let mut served = Served { sample: Sample::empty(study), ..Served::default() };
     for record in answers_between(log, from, Some(to))? {
         let (id, bytes) = record?;
-        let logged: Logged<'_> =
-            serde_json::from_slice(&bytes).with_context(|| format!("prediction {id} cannot be read"))?;
+        let logged = Record::from_bytes(&bytes).with_context(|| format!("prediction {id} cannot be read"))?;
         let at = OffsetDateTime::parse(&logged.at, &Rfc3339)
             .with_context(|| format!("prediction {id} has no readable time"))?;
         if at < from || at >= to {
