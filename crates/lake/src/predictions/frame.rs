@@ -11,6 +11,8 @@
 //! ```text
 //! erased  = marker "HBP0" | len u32 | 0 u64 | crc u32 of len and 0 | 0[len]
 //! ```
+//! The log's valid part ends at the first bytes that are no frame and after which none comes. Zeros from there to the end of the
+//! segment are free space; anything else there is a torn tail.
 
 use uuid::Uuid;
 
@@ -156,7 +158,18 @@ pub(crate) enum Span<'a> {
     },
 }
 
-/// Walks `bytes` of a segment from `start`, skipping over damage to the next valid record.
+impl Span<'_> {
+    /// How long it is.
+    pub(crate) fn bytes(&self) -> usize {
+        match *self {
+            Span::Record { payload, .. } | Span::Erased { payload, .. } => HEADER + payload.len(),
+            Span::Damage { bytes, .. } => bytes as usize,
+        }
+    }
+}
+
+/// Walks `bytes` of a segment from `start`, skipping over damage to the next valid record. Zeros to the end are free space, where the
+/// walk ends.
 pub(crate) fn walk(bytes: &[u8], start: usize) -> impl Iterator<Item = Span<'_>> {
     let mut at = start;
     std::iter::from_fn(move || {
@@ -170,6 +183,9 @@ pub(crate) fn walk(bytes: &[u8], start: usize) -> impl Iterator<Item = Span<'_>>
             at += HEADER + payload.len();
             return Some(Span::Erased { offset, payload });
         }
+        if is_free(rest) {
+            return None;
+        }
         let skipped = next_valid(rest);
         at += skipped;
         Some(Span::Damage { offset, bytes: skipped as u32 })
@@ -180,6 +196,12 @@ fn valid(bytes: &[u8]) -> Option<(Header, &[u8])> {
     let header = Header::parse(bytes)?;
     let payload = bytes.get(HEADER..HEADER + header.len)?;
     header.matches(payload).then_some((header, payload))
+}
+
+/// Nothing but zeros.
+fn is_free(bytes: &[u8]) -> bool {
+    // In pieces, of which the compiler looks at many bytes at once.
+    bytes.chunks(4096).all(|chunk| chunk.iter().fold(0, |any, byte| any | byte) == 0)
 }
 
 /// The payload of an erased record at the start of `bytes`. Its header alone tells.
@@ -245,6 +267,31 @@ mod tests {
         assert_eq!(spans[1], Span::Damage { offset: broken as u32, bytes: (HEADER + 6) as u32 });
         assert!(matches!(spans[2], Span::Record { nonce: 9, payload: b"", .. }));
         assert_eq!(spans.len(), 3);
+    }
+
+    #[test]
+    fn walk_ends_where_only_zeros_follow_and_a_gap_of_zeros_is_damage() {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, 7, &[0; 9]);
+        let end = bytes.len();
+        for zeros in [1, 3, HEADER, 4096, 10_000] {
+            bytes.resize(end + zeros, 0);
+            assert_eq!(walk(&bytes, 0).count(), 1, "{zeros}");
+            assert_eq!(walk(&bytes, end).count(), 0, "{zeros}");
+        }
+        encode(&mut bytes, 8, b"second");
+        assert!(walk(&bytes, 0).any(|span| span == Span::Damage { offset: end as u32, bytes: 10_000 }));
+        // A torn frame and the zeros after it are damage together.
+        let torn = bytes.len() - 2;
+        bytes.truncate(torn);
+        bytes.resize(torn + 5000, 0);
+        let begin = end + 10_000;
+        let last = walk(&bytes, begin).last();
+        assert_eq!(last, Some(Span::Damage { offset: begin as u32, bytes: (bytes.len() - begin) as u32 }));
+        // An erased record at the end is no free space.
+        bytes.truncate(end);
+        bytes.extend(erased(40));
+        assert!(matches!(walk(&bytes, end).last(), Some(Span::Erased { payload: [0, ..], .. })));
     }
 
     #[test]

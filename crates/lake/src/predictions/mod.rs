@@ -7,6 +7,9 @@
 //! then acknowledges each record (group commit; Gray & Reuter, *Transaction Processing*, 1993, 10.4).
 //! The identifier of a record carries its place, so reading one needs no index: see [`frame`].
 //!
+//! The segment that is written to has zeros ahead of its end, so that most flushes change nothing but the file's data. The log ends
+//! where no frame follows; zeros there are free space, and go when a segment is closed or opened again.
+//!
 //! A crash can tear only what was not acknowledged; the writer truncates such a tail when it opens.
 //! Damage anywhere else is never truncated: the segment is closed, a new one begins, and
 //! [`PredictionReader::check`] reports it.

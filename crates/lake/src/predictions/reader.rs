@@ -42,7 +42,7 @@ pub struct LogCheck {
     pub records: u64,
     /// Records that were erased and keep only their places.
     pub erased: u64,
-    /// Sum of the segments' sizes, bytes.
+    /// Sum of the segments' sizes without their free space, bytes.
     pub bytes: u64,
     pub damage: Vec<Damage>,
 }
@@ -224,12 +224,13 @@ impl PredictionReader {
             let newest = next != Some(segment::log_of(segment));
             let Some(bytes) = read_segment(&self.dir, segment, 0)? else { continue };
             check.segments += 1;
-            check.bytes += bytes.len() as u64;
             let start = usize::min(MAGIC.len(), bytes.len());
             if bytes[..start] != MAGIC {
                 check.damage.push(Damage { segment, offset: 0, bytes: start as u32, torn_tail: false });
             }
+            let mut used = start;
             for span in frame::walk(&bytes, start) {
+                used += span.bytes();
                 match span {
                     Span::Record { .. } => check.records += 1,
                     Span::Erased { .. } => check.erased += 1,
@@ -241,6 +242,7 @@ impl PredictionReader {
                     }),
                 }
             }
+            check.bytes += used as u64;
         }
         Ok(check)
     }
@@ -284,6 +286,22 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<usize
     Ok(read)
 }
 
+/// How many of the `len` bytes from `start` on come before the zeros at the end: a writer writes its bytes in their order.
+fn written(file: &File, start: u64, len: u64) -> std::io::Result<usize> {
+    let mut piece = [0; 16 << 10];
+    let mut end = len;
+    while end > 0 {
+        let begin = end.saturating_sub(piece.len() as u64);
+        let wanted = piece.get_mut(..(end - begin) as usize).unwrap_or_default();
+        let read = read_at(file, wanted, start + begin)?;
+        if let Some(last) = wanted[..read].iter().rposition(|byte| *byte != 0) {
+            return Ok(usize::try_from(begin).unwrap_or(usize::MAX).saturating_add(last + 1));
+        }
+        end = begin;
+    }
+    Ok(0)
+}
+
 /// `None` where the segment was deleted.
 fn open_segment(path: &Path) -> Result<Option<File>, LogError> {
     match File::open(path) {
@@ -304,6 +322,7 @@ fn read_bytes(dir: &Path, segment: u32, start: u32, durable: bool) -> Result<Opt
     let Some(file) = open_segment(&path)? else { return Ok(None) };
     let read = || {
         let len = file.metadata()?.len().saturating_sub(start.into());
+        let written = written(&file, start.into(), len)?;
         if durable {
             // Whatever was written before this is on the disk after it.
             file.sync_data()?;
@@ -311,6 +330,8 @@ fn read_bytes(dir: &Path, segment: u32, start: u32, durable: bool) -> Result<Opt
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
         let read = read_at(&file, &mut bytes, start.into())?;
         bytes.truncate(read);
+        // What came meanwhile is for later: of several records that are being written, only some of the first may be here.
+        bytes.iter_mut().skip(written).for_each(|byte| *byte = 0);
         Ok(bytes)
     };
     read().map(Some).map_err(LogError::io(&path))

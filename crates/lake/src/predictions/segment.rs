@@ -93,7 +93,7 @@ pub(crate) enum Recovered {
     Untouchable,
 }
 
-/// Reads segment `segment` and truncates a torn tail.
+/// Reads segment `segment` and truncates what is behind its last record: free space, or a torn tail.
 pub(crate) fn recover(dir: &Path, segment: u32) -> Result<Recovered, LogError> {
     let path = path(dir, segment);
     let bytes = std::fs::read(&path).map_err(LogError::io(&path))?;
@@ -120,6 +120,8 @@ pub(crate) fn recover(dir: &Path, segment: u32) -> Result<Recovered, LogError> {
     }
     if torn {
         tracing::warn!(segment, bytes = bytes.len() - end, "truncated the torn tail of the prediction log");
+    }
+    if end < bytes.len() {
         file.set_len(end as u64).and_then(|()| file.sync_all()).map_err(LogError::io(&path))?;
     }
     Ok(Recovered::Usable { file, end: end as u32 })

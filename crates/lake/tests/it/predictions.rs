@@ -189,6 +189,104 @@ fn a_torn_tail_is_truncated_and_earlier_damage_is_kept_and_reported() {
 }
 
 #[test]
+fn zeros_ahead_of_the_end_are_free_space_and_go_when_the_log_is_closed_or_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = PredictionLog::open(dir.path()).unwrap();
+    let ids: Vec<Uuid> = (0..3u8).map(|n| log.append([n; 40]).wait().unwrap()).collect();
+    let path = segments(dir.path())[0].clone();
+    let live = std::fs::read(&path).unwrap();
+    let end = 8 + 3 * 60;
+    assert!(live.len() > 2 * end && live[end..].iter().all(|byte| *byte == 0));
+    // Who reads meanwhile sees the records and no damage.
+    let check = log.reader().check().unwrap();
+    assert_eq!((check.records, check.bytes, check.damage.len()), (3, end as u64, 0));
+    assert_eq!(all(log.reader()).iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids);
+    let durable = log.reader().scan_durable(0, None).unwrap();
+    assert_eq!(durable.map(|record| record.unwrap().0).collect::<Vec<_>>(), ids);
+    drop(log);
+    assert_eq!(std::fs::read(&path).unwrap(), live[..end]);
+
+    // A kill leaves the zeros, and perhaps a part of a record that nobody was told of: neither comes back, whatever was written there.
+    let frame = &live[end - 60..end];
+    for torn in [0, 1, 19, 20, 21, 59] {
+        let mut left = live.clone();
+        left[end..end + torn].copy_from_slice(&frame[..torn]);
+        std::fs::write(&path, &left).unwrap();
+        let check = PredictionReader::open(dir.path()).check().unwrap();
+        assert!(check.is_sound() && check.records == 3, "{torn}");
+        assert_eq!(check.damage.len(), usize::from(torn > 0), "{torn}");
+        let log = PredictionLog::open(dir.path()).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), live[..end]);
+        let next = log.append([9; 3]).wait().unwrap();
+        assert_eq!(log.get(next).unwrap().unwrap(), [9; 3]);
+        assert_eq!(all(log.reader()).len(), 4);
+        assert!(log.reader().check().unwrap().damage.is_empty());
+    }
+    // A power failure may leave the later part of such a group alone. What is whole stays, and new records go elsewhere.
+    let mut left = live.clone();
+    left[end + 4096..end + 4096 + 60].copy_from_slice(frame);
+    std::fs::write(&path, &left).unwrap();
+    let log = PredictionLog::open(dir.path()).unwrap();
+    let next = log.append(b"next").wait().unwrap();
+    assert_eq!(log.get(next).unwrap().unwrap(), b"next");
+    assert_eq!(segments(dir.path()).len(), 2);
+    assert!(ids.iter().all(|id| log.get(*id).unwrap().is_some()));
+}
+
+#[test]
+fn a_segment_ends_where_it_must_with_zeros_ahead_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() };
+    let log = PredictionLog::open_with(dir.path(), options).unwrap();
+    // Records that end with zeros, and such as are larger than what lies ahead.
+    let mut kept = HashMap::new();
+    for (n, len) in [(0, 100), (1, 700 << 10), (2, 500 << 10), (3, 3 << 20), (4, 0), (5, 17)] {
+        let payload = [vec![n; len / 2], vec![0; len / 2]].concat();
+        kept.insert(log.append(&payload).wait().unwrap(), payload);
+        assert!(log.reader().check().unwrap().damage.is_empty());
+        assert_eq!(all(log.reader()).into_iter().collect::<HashMap<_, _>>(), kept);
+    }
+    drop(log);
+    let sizes = segments(dir.path()).iter().map(|path| path.metadata().unwrap().len()).sum::<u64>();
+    let check = PredictionReader::open(dir.path()).check().unwrap();
+    assert_eq!((check.segments, check.bytes), (4, sizes));
+    let log = PredictionLog::open_with(dir.path(), options).unwrap();
+    assert_eq!(all(log.reader()).into_iter().collect::<HashMap<_, _>>(), kept);
+}
+
+#[test]
+fn who_reads_while_records_are_written_misses_none_of_those_before_the_last_one_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = PredictionLog::open(dir.path()).unwrap();
+    let reader = PredictionReader::open(dir.path());
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for group in 0..60u32 {
+                let records: Vec<Vec<u8>> = (0..40)
+                    .map(|n| [(group * 40 + n).to_le_bytes().to_vec(), vec![0; 700]].concat())
+                    .collect();
+                log.append_all(&records).wait().unwrap();
+            }
+            done.store(true, std::sync::atomic::Ordering::Release);
+        });
+        loop {
+            let last_look = done.load(std::sync::atomic::Ordering::Acquire);
+            for scan in [reader.scan().unwrap(), reader.scan_durable(0, None).unwrap()] {
+                let seen: Vec<u32> = scan
+                    .map(|record| u32::from_le_bytes(*record.unwrap().1.first_chunk().unwrap()))
+                    .collect();
+                assert!(seen.iter().copied().eq(0..seen.len() as u32), "{seen:?}");
+                assert!(!last_look || seen.len() == 2400);
+            }
+            if last_look {
+                break;
+            }
+        }
+    });
+}
+
+#[test]
 fn a_crash_while_a_segment_is_made_is_no_obstacle() {
     for left in [&b""[..], b"HBPL"] {
         let dir = tempfile::tempdir().unwrap();
