@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use axum::{
-    body::Body,
-    http::{HeaderMap, header},
-};
+use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::Body as _;
+use hyper::body::Body;
 
 use crate::fault::{Fault, Kind};
 
@@ -21,7 +18,10 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// 413 over the limit, announced or not; 400 when the body breaks off.
-pub(crate) async fn read(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<Bytes, Fault> {
+pub(crate) async fn read<B>(headers: &HeaderMap, mut body: B, limit: usize) -> Result<Bytes, Fault>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let announced = body.size_hint().lower();
     if usize::try_from(announced).map_or(true, |bytes| bytes > limit) {
         // A client that waits for "100 Continue" sends nothing, so there is nothing to throw away.
@@ -52,7 +52,7 @@ pub(crate) async fn read(headers: &HeaderMap, mut body: Body, limit: usize) -> R
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
-async fn frame(body: &mut Body) -> Result<Option<Bytes>, Fault> {
+async fn frame(body: &mut (impl Body<Data = Bytes> + Unpin)) -> Result<Option<Bytes>, Fault> {
     loop {
         match body.frame().await {
             None => return Ok(None),
@@ -66,7 +66,7 @@ async fn frame(body: &mut Body) -> Result<Option<Bytes>, Fault> {
     }
 }
 
-async fn drain(mut body: Body) {
+async fn drain(mut body: impl Body<Data = Bytes> + Unpin) {
     let throw_away = async {
         let mut seen = 0;
         while let Ok(Some(data)) = frame(&mut body).await {

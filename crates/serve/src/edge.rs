@@ -1,7 +1,11 @@
 //! Around every handler: refuses what none should see, bounds the time, catches a panic, words faults,
 //! sets the headers that every answer has, and counts.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -11,11 +15,12 @@ use axum::{
 };
 use clinical::Language;
 use futures_util::FutureExt;
+use hyper::body::Incoming;
 
 use crate::{
     app::App,
     fault::{Fault, Kind},
-    language, origin, routes, web,
+    language, origin, rest, routes, web,
 };
 
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -25,24 +30,55 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
+/// The edge around the router.
 pub(crate) async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let in_flight = app.metrics.begin();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let asker = Asker::of(&uri, request.headers());
+    let handler = admit(&app, &method, &uri, request.headers()).map(|()| next.run(request));
+    let passing =
+        Passing { method: &method, uri: &uri, asker, route: route.as_ref().map(MatchedPath::as_str) };
+    around(&app, &passing, handler).await
+}
 
-    let mut response = match admit(&app, &method, &uri, request.headers()) {
-        Ok(()) => run(&app, route.as_ref(), request, next).await,
+/// The edge around the route that is asked most, which needs no router: of what a program does for one prediction, finding
+/// its handler among forty was a tenth.
+pub(crate) async fn prediction(app: Arc<App>, request: hyper::Request<Incoming>) -> Response {
+    let (head, body) = request.into_parts();
+    let asker = Asker::of(&head.uri, &head.headers);
+    let handler = admit(&app, &head.method, &head.uri, &head.headers)
+        .map(|()| async { rest::predictions::answered(&app, &head, body).await.into_response() });
+    let passing = Passing { method: &head.method, uri: &head.uri, asker, route: Some(routes::PREDICTIONS) };
+    around(&app, &passing, handler).await
+}
+
+/// A request as the edge sees it.
+struct Passing<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    asker: Asker,
+    /// As metrics name it; `None` for an address that is not served.
+    route: Option<&'a str>,
+}
+
+async fn around(
+    app: &Arc<App>,
+    passing: &Passing<'_>,
+    handler: Result<impl Future<Output = Response>, Fault>,
+) -> Response {
+    let started = Instant::now();
+    let in_flight = app.metrics.begin();
+    let mut response = match handler {
+        Ok(handler) => run(app, passing.route, handler).await,
         Err(fault) => fault.into_response(),
     };
     if let Some(fault) = response.extensions_mut().remove::<Arc<Fault>>() {
-        response = word(&app, &fault, &uri, &asker, response);
+        response = word(app, &fault, passing, response);
     }
     dress(response.headers_mut());
     drop(in_flight);
-    let route = route.as_ref().map(MatchedPath::as_str);
-    app.metrics.answered(method.as_str(), route, response.status().as_u16(), started.elapsed());
+    let (method, status) = (passing.method.as_str(), response.status().as_u16());
+    app.metrics.answered(method, passing.route, status, started.elapsed());
     response
 }
 
@@ -53,16 +89,15 @@ fn admit(app: &App, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(
     origin::refuse_cross_site(method, uri, headers)
 }
 
-async fn run(app: &App, route: Option<&MatchedPath>, request: Request, next: Next) -> Response {
+async fn run(app: &App, route: Option<&str>, handler: impl Future<Output = Response>) -> Response {
     let settings = &app.state.settings;
-    let batch = route.is_some_and(|route| route.as_str() == routes::BATCH);
-    let limit = if batch { settings.batch_timeout } else { settings.request_timeout };
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let limit = if route == Some(routes::BATCH) { settings.batch_timeout } else { settings.request_timeout };
+    let answer = AssertUnwindSafe(handler).catch_unwind();
     match tokio::time::timeout(limit, answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => {
             // The panic's text may hold a value: only the place is recorded, by the panic hook.
-            tracing::error!(route = route.map(MatchedPath::as_str), "a handler panicked");
+            tracing::error!(route, "a handler panicked");
             Fault::new(Kind::Internal).into_response()
         }
         Err(_) => Fault::new(Kind::Timeout).into_response(),
@@ -92,11 +127,11 @@ impl Asker {
 }
 
 /// Puts a fault into words, keeping the headers that the handler and the router set.
-fn word(app: &Arc<App>, fault: &Fault, uri: &Uri, asker: &Asker, bare: Response) -> Response {
-    let (mut response, language) = match *asker {
+fn word(app: &Arc<App>, fault: &Fault, passing: &Passing<'_>, bare: Response) -> Response {
+    let (mut response, language) = match passing.asker {
         Asker::Visitor(visit) => (web::fault_page(app, fault, visit), visit.words.0),
         Asker::Program(language) => {
-            let problem = fault.problem(&app.state.study, language, Some(uri.path()));
+            let problem = fault.problem(&app.state.study, language, Some(passing.uri.path()));
             let body = serde_json::to_vec(&problem).unwrap_or_default();
             let media = HeaderValue::from_static("application/problem+json");
             (([(header::CONTENT_TYPE, media)], body).into_response(), language)
@@ -119,7 +154,29 @@ pub(crate) fn speaks(headers: &mut HeaderMap, language: Language) {
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Language, Cookie"));
 }
 
+/// The headers of an answer as JSON in a language, complete: made once and copied, since there are as many as words in a short answer.
+pub(crate) fn json_headers(language: Language) -> HeaderMap {
+    static MADE: LazyLock<[HeaderMap; 2]> = LazyLock::new(|| {
+        [Language::Es, Language::En].map(|language| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            speaks(&mut headers, language);
+            dress(&mut headers);
+            headers
+        })
+    });
+    let [spanish, english] = &*MADE;
+    match language {
+        Language::Es => spanish.clone(),
+        Language::En => english.clone(),
+    }
+}
+
 fn dress(headers: &mut HeaderMap) {
+    // Set nowhere else: whoever has it has them all.
+    if headers.contains_key(&RESOURCE_POLICY) {
+        return;
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));

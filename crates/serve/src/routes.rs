@@ -16,6 +16,8 @@ use crate::{
     health, openapi, rest, web,
 };
 
+/// The route that is asked most.
+pub(crate) const PREDICTIONS: &str = "/api/v1/predictions";
 /// The one route whose requests may be large and long.
 pub(crate) const BATCH: &str = "/api/v1/predictions/batch";
 
@@ -37,7 +39,7 @@ fn all() -> Vec<Route> {
 
 fn api() -> Vec<Route> {
     vec![
-        ("/api/v1/predictions", post(rest::predictions::create)),
+        (PREDICTIONS, post(rest::predictions::create)),
         (BATCH, post(rest::batch::create)),
         ("/api/v1/predictions/{id}", get(rest::predictions::show)),
         ("/api/v1/predictions/{id}/feedback", post(rest::feedback::create)),

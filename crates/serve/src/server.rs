@@ -1,8 +1,16 @@
 //! The accept loop: bounded connections, bounded heads, and an orderly end.
 
-use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
-use hyper::server::conn::http1;
+use axum::{Router, http::Method, response::Response};
+use hyper::{Request, body::Incoming, server::conn::http1, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -15,7 +23,7 @@ use tokio::{
 
 use crate::{
     app::{App, State},
-    routes,
+    edge, routes,
 };
 
 /// Largest head of a request, in bytes.
@@ -37,7 +45,8 @@ pub async fn serve(
     let permits = Arc::new(Semaphore::new(state.settings.connections));
     let (head_timeout, drain) = (state.settings.head_timeout, state.settings.drain);
     let app = Arc::new(App::new(state, loopback, &routes::names()));
-    let service = TowerToHyperService::new(routes::router(Arc::clone(&app)));
+    let router = TowerToHyperService::new(routes::router(Arc::clone(&app)));
+    let service = Door { app: Arc::clone(&app), router };
     let connections = GracefulShutdown::new();
     let mut protocol = http1::Builder::new();
     protocol.timer(TokioTimer::new()).header_read_timeout(head_timeout).max_buf_size(HEAD_BYTES);
@@ -69,6 +78,27 @@ pub async fn serve(
         tracing::warn!("requests were still running at the end of the time given for shutdown");
     }
     Ok(())
+}
+
+/// Where requests come in: those for a prediction go to it at once, the others to the router.
+#[derive(Clone)]
+struct Door {
+    app: Arc<App>,
+    router: TowerToHyperService<Router>,
+}
+
+impl Service<Request<Incoming>> for Door {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        if request.method() == Method::POST && request.uri().path() == routes::PREDICTIONS {
+            let app = Arc::clone(&self.app);
+            return Box::pin(async move { Ok(edge::prediction(app, request).await) });
+        }
+        Box::pin(self.router.call(request))
+    }
 }
 
 async fn accept(listener: &TcpListener) -> TcpStream {

@@ -15,6 +15,7 @@ pub(crate) mod reviews;
 mod rows;
 
 use axum::{
+    body::Body,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
@@ -30,11 +31,7 @@ use crate::{
 
 /// One JSON document.
 pub(crate) fn json_response(value: &impl Serialize) -> Result<Response, Fault> {
-    Ok(as_json(written::json(value)?))
-}
-
-fn as_json(body: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+    Ok(([(header::CONTENT_TYPE, "application/json")], written::json(value)?).into_response())
 }
 
 /// One JSON document whose texts are in `language`.
@@ -44,8 +41,8 @@ pub(crate) fn worded_response(value: &impl Serialize, language: Language) -> Res
 
 /// The same, written already.
 pub(crate) fn spoken_response(body: Vec<u8>, language: Language) -> Response {
-    let mut response = as_json(body);
-    edge::speaks(response.headers_mut(), language);
+    let mut response = Response::new(Body::from(body));
+    *response.headers_mut() = edge::json_headers(language);
     response
 }
 

@@ -4,10 +4,12 @@ use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     extract::{Path, Request, State},
-    http::HeaderMap,
+    http::{HeaderMap, request::Parts},
     response::Response,
 };
+use bytes::Bytes;
 use clinical::{Explained, Prediction, Study};
+use hyper::body::Body;
 use registry::Feedback;
 use uuid::Uuid;
 
@@ -27,15 +29,23 @@ use crate::{
     written::{self, NoJson},
 };
 
-/// `POST /api/v1/predictions`
+/// `POST /api/v1/predictions` by way of the router.
 pub(crate) async fn create(State(app): Shared, request: Request) -> Result<Response, Fault> {
     let (head, body) = request.into_parts();
+    answered(&app, &head, body).await
+}
+
+/// `POST /api/v1/predictions`
+pub(crate) async fn answered<B>(app: &App, head: &Parts, body: B) -> Result<Response, Fault>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     body::require_json(&head.headers)?;
     let body = body::read(&head.headers, body, app.state.settings.body_limit).await?;
     let model = app.champion()?;
     let explain = intake::explained(head.uri.query(), &model)?;
     let accepted = intake::patient(&body, &model).inspect_err(|fault| app.metrics.refused(fault.issues()))?;
-    let answered = answer(&app, &model, accepted, explain).await?;
+    let answered = answer(app, &model, accepted, explain).await?;
     let language = language::accepted(&head.headers);
     let mut body = Vec::with_capacity(written::ROOM);
     answered.view(&*model, language).write(&mut body)?;
