@@ -41,8 +41,7 @@ pub(crate) async fn edge(State(app): State<Arc<App>>, request: Request, next: Ne
     around(&app, &passing, handler).await
 }
 
-/// The edge around the route that is asked most, which needs no router: of what a program does for one prediction, finding
-/// its handler among forty was a tenth.
+/// The edge around the route that is asked most, without a router and what it boxes and copies.
 pub(crate) async fn prediction(app: Arc<App>, request: hyper::Request<Incoming>) -> Response {
     let (head, body) = request.into_parts();
     let asker = Asker::of(&head.uri, &head.headers);
