@@ -224,7 +224,9 @@ impl Half {
 
     /// What this half says of every patient. `say(row, opinion, novelty)` is called once per patient with the numbers of
     /// [`Half::width`] (the rarity margin is 0 without prototypes), and the margin of every watched disease against the common
-    /// ones: the mean of the profiles' and the prototypes' log odds, each weighted by how far it is `heard`.
+    /// ones: the log odds of that expert of this half which is `heard` more. A mean of both is worse than the better one: the few
+    /// cases of a new disease place a prototype less surely than a profile, or the other way round where features are not
+    /// what a profile takes them for, and the known diseases tell which.
     pub fn say(
         &self,
         groups: usize,
@@ -259,8 +261,8 @@ pub struct Heard {
 
 /// The watched diseases among the profiles.
 struct Watched {
-    /// The profiles' part of a margin, 0 to 1.
-    share: f64,
+    /// Whether the profiles say the margins, or else the prototypes.
+    by_profiles: bool,
     /// Positions of each one's tallies: one per severity that it has.
     tallies: Vec<Vec<usize>>,
     /// Which groups are not orphan.
@@ -269,8 +271,6 @@ struct Watched {
 
 impl Watched {
     fn of(half: &Half, groups: usize, heard: Heard) -> Watched {
-        let Heard { profiles, prototypes } = heard;
-        let share = if profiles + prototypes > 0.0 { profiles / (profiles + prototypes) } else { 0.5 };
         let all = half.profiles.tallies();
         let of_code = |code: &str| {
             let its = |tally: &Tally| tally.disease.orphan && tally.disease.code.as_deref() == Some(code);
@@ -280,7 +280,8 @@ impl Watched {
         for tally in all.iter().filter(|tally| !tally.disease.orphan) {
             common.iter_mut().skip(tally.disease.group).take(1).for_each(|common| *common = true);
         }
-        Watched { share, tallies: half.watched().iter().map(|code| of_code(code)).collect(), common }
+        let by_profiles = heard.profiles >= heard.prototypes;
+        Watched { by_profiles, tallies: half.watched().iter().map(|code| of_code(code)).collect(), common }
     }
 
     /// `joint`, `groups` and `evidence` are what the profiles say of a patient; `prototypes` what those say.
@@ -289,13 +290,16 @@ impl Watched {
             groups.iter().zip(&self.common).filter(|(_, common)| **common).map(|(ln, _)| ln.exp()).sum();
         let common = evidence + common.max(f64::MIN_POSITIVE).ln();
         for ((margin, tallies), by_prototypes) in margins.iter_mut().zip(&self.tallies).zip(prototypes) {
+            if !self.by_profiles {
+                *margin = *by_prototypes;
+                continue;
+            }
             let of_disease = tallies.iter().filter_map(|&at| joint.get(at));
             let highest = of_disease.clone().copied().fold(f64::NEG_INFINITY, f64::max);
-            let by_profiles = match highest.is_finite() {
+            *margin = match highest.is_finite() {
                 true => highest + of_disease.map(|log| (log - highest).exp()).sum::<f64>().ln() - common,
                 false => *by_prototypes,
             };
-            *margin = self.share * by_profiles + (1.0 - self.share) * by_prototypes;
         }
     }
 }
