@@ -76,6 +76,8 @@ const TOP: f64 = 18.0;
 const BOTTOM: f64 = 262.0;
 /// Two labels nearer than this would run into each other.
 const LINE_HEIGHT: f64 = 17.0;
+/// Room of an event's label above its line.
+const EVENT_WIDTH: f64 = 52.0;
 /// Room of a date below the axis.
 const DATE_WIDTH: f64 = 78.0;
 
@@ -102,11 +104,7 @@ impl LineChart {
             summary,
             ticks: scale.ticks(w),
             dates: scale.dates(all()),
-            events: events
-                .iter()
-                .filter(|(at, _)| (first..=last).contains(at))
-                .map(|(at, label)| Tick { at: px(scale.x(*at)), label: label.clone() })
-                .collect(),
+            events: scale.events(events),
             targets: Vec::new(),
             lines,
         };
@@ -158,6 +156,23 @@ impl Scale {
         // A little room at both ends, so that no marker lies on the frame.
         let (from, to) = (LEFT + 14.0, RIGHT - 14.0);
         from + (to - from) * (at - self.first) as f64 / (self.last - self.first) as f64
+    }
+
+    /// The events inside the scale, in their order. Of labels that would run into each other the latest one stays.
+    fn events(&self, events: &[(i64, String)]) -> Vec<Tick> {
+        let inside = events.iter().filter(|(at, _)| (self.first..=self.last).contains(at));
+        let mut free = f64::INFINITY;
+        let mut ticks: Vec<Tick> = inside
+            .rev()
+            .map(|(at, label)| {
+                let x = self.x(*at);
+                let fits = x + EVENT_WIDTH <= free;
+                free = if fits { x } else { free };
+                Tick { at: px(x), label: if fits { label.clone() } else { String::new() } }
+            })
+            .collect();
+        ticks.reverse();
+        ticks
     }
 
     fn y(&self, value: f64) -> f64 {
@@ -328,6 +343,18 @@ mod tests {
         }
         assert_eq!((chart.events.len(), chart.dates.len()), (1, 3));
         assert!(chart.render().unwrap().contains("m-0002"));
+    }
+
+    #[test]
+    fn every_event_has_its_line_and_only_labels_that_fit() {
+        let scale = Scale { first: 0, last: 1000, low: 0.0 };
+        let events: Vec<(i64, String)> = (0..40).map(|n| (n * 25, format!("m-{n:04}"))).collect();
+        let ticks = scale.events(&events);
+        assert_eq!(ticks.len(), 40);
+        let labelled: Vec<f64> =
+            ticks.iter().filter(|tick| !tick.label.is_empty()).map(|tick| tick.at.parse().unwrap()).collect();
+        assert!(labelled.len() > 3 && labelled.windows(2).all(|two| two[1] - two[0] >= EVENT_WIDTH - 0.2));
+        assert_eq!(ticks.last().unwrap().label, "m-0039");
     }
 
     #[test]
