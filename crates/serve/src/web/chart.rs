@@ -79,7 +79,7 @@ const LINE_HEIGHT: f64 = 17.0;
 /// Room of an event's label above its line.
 const EVENT_WIDTH: f64 = 52.0;
 /// Room of a date below the axis.
-const DATE_WIDTH: f64 = 78.0;
+const DATE_WIDTH: f64 = 92.0;
 
 impl LineChart {
     /// `events`: moments that are marked, such as a promotion. The scale ends at 1.
@@ -158,11 +158,14 @@ impl Scale {
         from + (to - from) * (at - self.first) as f64 / (self.last - self.first) as f64
     }
 
-    /// The events inside the scale, in their order. Of labels that would run into each other the latest one stays.
+    /// The events inside the scale, in the order of time. Of labels that would run into each other the latest one stays.
     fn events(&self, events: &[(i64, String)]) -> Vec<Tick> {
-        let inside = events.iter().filter(|(at, _)| (self.first..=self.last).contains(at));
+        let mut inside: Vec<_> =
+            events.iter().filter(|(at, _)| (self.first..=self.last).contains(at)).collect();
+        inside.sort_by_key(|(at, _)| *at);
         let mut free = f64::INFINITY;
         let mut ticks: Vec<Tick> = inside
+            .into_iter()
             .rev()
             .map(|(at, label)| {
                 let x = self.x(*at);
@@ -348,7 +351,7 @@ mod tests {
     #[test]
     fn every_event_has_its_line_and_only_labels_that_fit() {
         let scale = Scale { first: 0, last: 1000, low: 0.0 };
-        let events: Vec<(i64, String)> = (0..40).map(|n| (n * 25, format!("m-{n:04}"))).collect();
+        let events: Vec<(i64, String)> = (0..40).rev().map(|n| (n * 25, format!("m-{n:04}"))).collect();
         let ticks = scale.events(&events);
         assert_eq!(ticks.len(), 40);
         let labelled: Vec<f64> =
