@@ -36,7 +36,7 @@ light-grey = few cases
 
 # Over time
 trend = Right on confirmed cases
-trend-lead = Cases that came after the training. Vertical lines are 95% intervals.
+trend-lead = Cases that came after the training. Where alerts are reviewed, recall is that of the answers given, as if every outcome were known. Vertical lines are 95% intervals.
 trend-none = There are no confirmed cases to measure with yet.
 chart-figures-title = F1 and recall by look
 chart-f1 = F1 common

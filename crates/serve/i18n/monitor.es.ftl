@@ -36,7 +36,7 @@ light-grey = pocos casos
 
 # Evolución
 trend = Acierto en casos confirmados
-trend-lead = Casos que llegaron después del entrenamiento. Las líneas verticales son intervalos del 95 %.
+trend-lead = Casos que llegaron después del entrenamiento. Donde se revisan los avisos, la sensibilidad es la de las respuestas dadas, como si se conocieran todos los desenlaces. Las líneas verticales son intervalos del 95 %.
 trend-none = Todavía no hay casos confirmados con los que medir.
 chart-figures-title = F1 y sensibilidad por revisión
 chart-f1 = F1 comunes

@@ -224,9 +224,8 @@ impl Half {
 
     /// What this half says of every patient. `say(row, opinion, novelty)` is called once per patient with the numbers of
     /// [`Half::width`] (the rarity margin is 0 without prototypes), and the margin of every watched disease against the common
-    /// ones: the log odds of that expert of this half which is `heard` more. A mean of both is worse than the better one: the few
-    /// cases of a new disease place a prototype less surely than a profile, or the other way round where features are not
-    /// what a profile takes them for, and the known diseases tell which.
+    /// ones: the log odds of that expert of this half which is `heard` more. Of the hard new disease of the
+    /// simulated year a mean of both found less than the better one alone; which is the better one the known diseases tell.
     pub fn say(
         &self,
         groups: usize,
